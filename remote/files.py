@@ -102,6 +102,7 @@ def receive_work(
         if tree.present():
             return _say(sink, {"done": True})
         tree.sweep_blobs()
+        tree.link_outputs()
         missing = tree.missing()
         tree.check_space(missing)
         _say(sink, {"missing": missing})

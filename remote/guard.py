@@ -146,24 +146,24 @@ class Api:
         own = status == 200 and value.get("id") == self.pod
         return status, None if own else "cannot read this pod: " + text
 
-    def stop(self) -> str | None:
-        """None when the cloud took the order, else why not."""
+    def stop(self, gone: bool = False) -> str | None:
+        """None when the cloud took the order, else why not. `gone`: terminate, if that is let."""
+        if gone and 200 <= self.call("DELETE", "/v2/pods/" + self.pod)[0] < 300:
+            return None
         status, _, text = self.call("POST", "/v2/pods/%s/action" % self.pod, {"action": "stop"})
         if 200 <= status < 300:
             return None
         query = 'mutation { podStop(input: {podId: "%s"}) { id desiredStatus } }' % self.pod
         old, value, last = self.call("POST", "/graphql", {"query": query})
-        if old == 200 and not value.get("errors"):
-            return None
-        return "%s; GraphQL: %s" % (text, "refused" if old == 200 else last)
+        done = old == 200 and not value.get("errors")
+        return None if done else "%s; GraphQL: %s" % (text, "refused" if old == 200 else last)
 
 
 class Guard:
-    """Watches beat and lease; `due` decides, `run` acts.
+    """Watches beat and lease; `due` decides, `run` acts."""
 
-    A volume may hang: only threads beside the counting one touch it. They share attributes and
-    no lock, as a signal may interrupt anywhere.
-    """
+    # A volume may hang: only threads beside the counting one touch it. They share attributes and
+    # no lock, as a signal may interrupt anywhere.
 
     def __init__(self, env: Mapping[str, str]) -> None:
         prefix = env.get("PODCTL_EMULATED_ROOT", "")
@@ -219,10 +219,8 @@ class Guard:
         return self.recalled
 
     def _used(self, known: Mapping[str, Any]) -> list[float]:
-        """What this pod's earlier boots used up since the last visit, or the last ordered stop.
-
-        Each costs SLOWEST ticks more: the pause before it, and what was not written at its end.
-        """
+        """What this pod's earlier boots used up since the last visit, or the last ordered stop."""
+        # Each costs SLOWEST ticks more: the pause before it, and what was not written at its end.
         if known.get("pod") != self.pod:
             return [0.0, 0.0]
         same = known.get("boot_id") == self.boot  # this guard was killed
@@ -264,9 +262,12 @@ class Guard:
     def _phase(self, now: float) -> tuple[str, float, str]:
         lease = load(self.local + "/lease.json", near)
         if lease.get("boot_id") == self.boot:
-            ended = lease.get("ended")
-            if ended is not None:
-                until = max(number(ended), self.came) + number(lease.get("grace_done"))
+            if lease.get("ended") is not None:
+                warm = load(self.local + "/warm.json", near)  # nothing is only on this pod
+                if all(warm.get(k) == lease.get(k) for k in ("boot_id", "run", "attempt")):
+                    phase = "warm" if warm.get("then") == "terminate" else "done"
+                    return phase, number(warm.get("until")) - now, "no other run came"
+                until = max(number(lease["ended"]), self.came) + number(lease.get("grace_done"))
                 return "done", until - now, "the job ended, nobody came"
             if self._held():
                 self.lost = 0.0
@@ -294,16 +295,16 @@ class Guard:
             now = clock()
             phase, left, why = self.due(now)
             if now >= self.next_try:
-                self._try(left <= 0, why)
+                self._try(left <= 0, why, phase == "warm")
             self._tell(phase, left, now)
             time.sleep(self.tick)
 
-    def _try(self, overdue: bool, why: str) -> None:
+    def _try(self, overdue: bool, why: str, gone: bool) -> None:
         """Stop the pod when overdue, prove that it could when not; slower after each failure."""
         if overdue:
             say("stopping this pod: " + why)  # first: nothing is said once the order is carried out
             self.ordered = True
-            failed = self.api.stop()
+            failed = self.api.stop(gone)
             self.ordered = failed is None
             self._note(clock())
             say("the order to stop is " + ("refused: " + failed if failed else "accepted"))

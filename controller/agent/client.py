@@ -28,6 +28,12 @@ _READ_GUARD = (
     "print(time.monotonic(),open(path).read(1<<20))"
 )
 
+# The guard's note about the warm pod goes, and a controller counts as having come.
+_HOLD_OFF = (
+    'for d in "$@"; do if [ -f "$d/boot.json" ]; '
+    'then rm -f "$d/warm.json"; touch "$d/beat"; fi; done'
+)
+
 
 class CommandRefused(PodctlError):
     """The agent, or the shell that starts it, refused the command."""
@@ -59,6 +65,11 @@ class AgentClient:
     def stop(self, run: str, reason: str) -> Status:
         """Request that the job saves a checkpoint and ends."""
         return self._status(["stop", "--run", run, "--reason", reason], seconds=START_SECONDS)
+
+    def keep_warm(self, run: str, seconds: float, then: str) -> Status:
+        """Have the guard end the pod after `seconds`, unless another run uses it before."""
+        words = ["warm", "--run", run, "--seconds", f"{seconds:.0f}", "--then", then]
+        return self._status(words)
 
     def secrets(self, run: str, values: Mapping[str, Secret]) -> None:
         """Send the job's secrets over stdin, so that no disk, argv or environment holds them."""
@@ -176,6 +187,12 @@ def guard_report(session: Session) -> GuardReport | None:
         return None if written_at is None else report.aged(float(now) - written_at)
     except (ContractError, ValueError):
         return None
+
+
+def hold_off_guard(session: Session) -> None:
+    """Before another run uses a warm pod: its guard is not to end it now. May be called again."""
+    folders = [f"{session.root}{folder}" for folder in contract.LOCAL]
+    session.run(["sh", "-c", _HOLD_OFF, "sh", *folders]).check("using the warm pod")
 
 
 def read_file(session: Session, path: str, cap: int = contract.MAX_DOCUMENT) -> bytes:

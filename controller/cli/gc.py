@@ -45,11 +45,12 @@ def command(
     $/MONTH is the price of a parked pod's disk. Network volumes follow with their own price.
 
     \b
-    live          an unfinished run of this project owns it: podctl stop
+    live          an unfinished run of this project owns it, or it waits for one: podctl stop
     stale-own     rented by this project, but no run owns it any more
     other-podctl  rented by podctl from another folder or machine
     foreign       not rented by podctl: never touched
     """
+    from controller.leases.resting_pod import resting_lines
     from controller.orphans.sweep import sweep
     from state.database import open_database
 
@@ -64,6 +65,7 @@ def command(
     provider = provider_of(project, terminal)
     connection = open_database(project.database, readonly=True)
     listed = sweep(connection, provider.list())
+    waiting = resting_lines(connection)
     connection.close()
     if adopt or terminate:
         chosen = _chosen(listed, pods)
@@ -80,6 +82,8 @@ def command(
         (_adopt if adopt else _terminate)(terminal, project, provider, chosen, yes)
         return
     _show(terminal, _chosen(listed, pods) if pods else listed, _volumes(terminal, provider))
+    for line in () if terminal.json else waiting:
+        terminal.say(line)
 
 
 def _volumes(terminal: Terminal, provider: Provider) -> tuple[Volume, ...] | None:

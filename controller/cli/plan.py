@@ -57,6 +57,7 @@ def command(
     from controller.leases.preconditions import check_certificates
     from controller.leases.preview import previews
     from controller.leases.reserved import reserved
+    from controller.leases.resting_pod import resting_lines
     from controller.locks.certificate import read_all
     from controller.orphans.warnings import warn_about_orphans
     from controller.preflight.stage_definition import check_definitions
@@ -85,6 +86,7 @@ def command(
     ledger, now = Ledger(connection), time.time()
     spent, held = ledger.spent(now), reserved(Journal(connection), ledger, now)
     check_certificates(chosen, {lock.stage: lock for lock in Locks(connection).all()}, locks)
+    waiting = resting_lines(connection)
     connection.close()
     provider = provider_of(project, terminal)
     runs = previews(project, provider, chosen, locks, spent, held)
@@ -102,6 +104,8 @@ def command(
         _show_volume(terminal, volume)
         if not runs:
             terminal.say("every stage is locked")
+    for line in () if terminal.json else waiting:
+        terminal.say(line)
     _show_trust(project, terminal, chosen)
     return _code(runs)
 

@@ -12,7 +12,8 @@ from controller.terminal.terminal import Terminal
 
 @click.command("stop")
 @click.argument("stage", required=False, shell_complete=subject_names)
-@yes_option("Stop without asking.")
+@click.option("--all", "every", is_flag=True, help="Every unfinished run and every waiting pod.")
+@yes_option("Without STAGE: the same as --all.")
 @click.option(
     "--terminate", is_flag=True, help="Terminate the pod once all of its files are downloaded."
 )
@@ -34,12 +35,17 @@ from controller.terminal.terminal import Terminal
 def command(
     terminal: Terminal,
     stage: str | None,
+    every: bool,
     yes: bool,
     terminate: bool,
     abandon: str | None,
     wait: float,
 ) -> None:
-    """Let the job of STAGE (or every unfinished run) save, download its files, park its pod.
+    """Let the job of STAGE save, download its files, park its pod.
+
+    STAGE may be a run, a pod or a lease; nothing else is touched. A pod that waits without a job,
+    and whose files are all downloaded, is terminated. Without STAGE, the only run there is; with -y
+    or --all, every one.
 
     If podctl controls the run in another terminal, that process does the work and ends with
     "stopped".
@@ -49,10 +55,17 @@ def command(
 
     if abandon is not None and not abandon.strip():
         raise UsageError("--abandon needs a reason", hint='podctl stop --abandon "why"')
+    if every and stage is not None:
+        raise UsageError("--all and a name cannot be combined", hint="podctl stop --help")
     project = project_driven(terminal)
     project.prepare()
     options = StopOptions(
-        terminal=terminal, yes=yes, terminate=terminate, abandon=abandon, wait_seconds=60.0 * wait
+        terminal=terminal,
+        yes=yes,
+        terminate=terminate,
+        abandon=abandon,
+        every=every or (yes and stage is None),
+        wait_seconds=60.0 * wait,
     )
     leases = stop(project, stage, options)
     if terminal.json:

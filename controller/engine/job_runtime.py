@@ -33,6 +33,14 @@ class JobRuntime(Protocol):
         """Ask the job to write a checkpoint and exit."""
         ...
 
+    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> float:
+        """Have the pod's guard end it after `seconds`; `then` is terminate or park.
+
+        Returns the seconds until then, fewer where its hard cap comes first. Also raises
+        PodctlError where no guard that podctl trusts would end it.
+        """
+        ...
+
     def pull_ready(self, run: str) -> None:
         """Pull finished files while the job runs."""
         ...

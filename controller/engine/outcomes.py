@@ -39,6 +39,12 @@ class PodBilling(LeaseOutcome):
     started_at: float  # Unix seconds
     for_run: str
     stage: str
+    hard_cap: float | None = None  # seconds, of the guard of a pod that was created
+
+
+@dataclass(frozen=True)
+class PodKeptWarm(LeaseOutcome):
+    until: float  # Unix seconds
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from controller.engine.outcomes import (
     OrderFailed,
     PodBilling,
     PodGone,
+    PodKeptWarm,
     PodParked,
     PodReached,
     PodStarted,
@@ -26,10 +27,20 @@ from controller.engine.outcomes import (
 )
 from controller.engine.process_state import ProcessState
 from controller.engine.stop_cause import stopped_by_user
+from controller.errors import PodctlError
 from controller.planner import actions, pod_spec
 from controller.planner.actions import Action
 from controller.planner.observation import STALE, Observation
-from controller.providers.base import Kind, Offer, Pod, PodSpec, PodStatus, ProviderError
+from controller.providers.base import (
+    Kind,
+    Offer,
+    Pod,
+    PodSpec,
+    PodStatus,
+    ProviderError,
+    endpoint_of,
+)
+from remote.contract import GuardLimits
 
 UNSENT_PAUSE = 5.0  # seconds before a create that never left this machine is tried again
 NO_HINT_PAUSE = 15.0  # seconds, when a 429 does not say how long
@@ -64,12 +75,18 @@ class PodActions:
         except ProviderError as error:
             return self._create_failed(error)
         self.process.throttle.clear()
-        return self._billing(pod)
+        return replace(self._billing(pod), hard_cap=self._guard_limits().hard_cap)
+
+    def _guard_limits(self) -> GuardLimits:
+        context = self.context
+        boot_grace = context.policy.boot + 900.0
+        return context.limits or pod_spec.guard_limits(
+            context.stage_list, context.shape, boot_grace
+        )
 
     def _pod_spec(self, offer: Offer) -> PodSpec:
         context, nonce = self.context, self.context.lease_state().nonce
         assert nonce is not None
-        boot_grace = context.policy.boot + 900.0
         return pod_spec.pod_spec(
             context.stage_list,
             offer,
@@ -78,8 +95,7 @@ class PodActions:
             owner=context.owner,
             public_key=context.public_key,
             args=context.bootstrap,
-            limits=context.limits
-            or pod_spec.guard_limits(context.stage_list, context.shape, boot_grace),
+            limits=self._guard_limits(),
         )
 
     def _create_failed(self, error: ProviderError) -> LeaseOutcome:
@@ -108,7 +124,8 @@ class PodActions:
         return LeaseOutcome()
 
     def adopt(self, action: actions.Adopt) -> LeaseOutcome:
-        return self._billing(self._listed(action.pod))
+        billing = self._billing(self._listed(action.pod))
+        return replace(billing, hard_cap=self._guard_limits().hard_cap)
 
     def record_pod(self, action: actions.RecordPod) -> LeaseOutcome:
         return self._billing(self._listed(action.pod))
@@ -163,6 +180,20 @@ class PodActions:
             interrupted=self.interrupted(action.pod) or self._listing_age() > STALE,
             at=self.context.clock.wall(),
         )
+
+    def keep_warm(self, action: actions.KeepWarm) -> LeaseOutcome:
+        """Ask the pod's guard to end it in time. Whatever hinders that ends the pod at once."""
+        endpoint = endpoint_of(self._in_listing(action.pod))
+        if endpoint is None:
+            return ActionFailed("the pod has no address")
+        asked = self.context.clock.wall()
+        try:
+            seconds = self.runtime.keep_warm(
+                action.pod, endpoint, action.after, action.seconds, action.then
+            )
+        except PodctlError as error:
+            return ActionFailed(f"{error.what}: {error.cause}".rstrip(": "))
+        return PodKeptWarm(asked + seconds)
 
     def stop_pod(self, action: actions.StopPod) -> LeaseOutcome:
         order = self._order(action.pod, self.context.provider.stop)
@@ -287,6 +318,7 @@ POD_ACTIONS: dict[type[Action], Callable[..., LeaseOutcome]] = {
     actions.RecordPod: PodActions.record_pod,
     actions.Adopt: PodActions.adopt,
     actions.Terminate: PodActions.terminate,
+    actions.KeepWarm: PodActions.keep_warm,
     actions.StopPod: PodActions.stop_pod,
     actions.RecordRestart: PodActions.record_restart,
     actions.ReconcileBilling: PodActions.reconcile_billing,

@@ -27,6 +27,7 @@ _INTENTS: dict[type[Action], Step] = {
     actions.Terminate: Step.TERMINATE,
     actions.StopPod: Step.STOP_POD,
     actions.StartPod: Step.START_POD,
+    actions.KeepWarm: Step.WARM,
     actions.Upload: Step.UPLOAD,
     actions.StartJob: Step.START_JOB,
     actions.StopJob: Step.STOP_JOB,

@@ -26,13 +26,14 @@ from controller.leases.options import RunOptions, StopOptions
 from controller.leases.preconditions import check_ready, unlocked
 from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.rejudge import judge_first
-from controller.leases.stop_handover import Handed, hand_over, named
+from controller.leases.stop_handover import Handed, hand_over
 from controller.leases.stop_report import StoppedLease, check_ended, report
 from controller.leases.stop_requests import ended, record, taken_up
+from controller.leases.stop_target import named
 from controller.planner import pod_spec as order
 from controller.planner.decide import plan_passive
 from controller.planner.journal_fold import lease_state_of
-from controller.planner.lease_state import Step
+from controller.planner.lease_state import LeaseState, Step
 from controller.preflight import hardware as hardware_check
 from controller.preflight.stage_definition import check_definitions
 from controller.project import consent
@@ -142,7 +143,7 @@ def _resume(session: ProjectSession, lease: Lease, options: RunOptions) -> None:
 
 
 def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[StoppedLease, ...]:
-    """End leases early, pulling first; `stage` may also be a run, a lease or a pod.
+    """End one lease early, pulling first; `stage` may also be a run, a lease or a pod.
 
     When another process holds the project lock, it is sent a request, and this one waits.
     """
@@ -154,13 +155,14 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[Sto
         except Busy as busy:
             handed = hand_over(context, stack, stage, disposal, options, busy)
             return _finish_stop(context, handed, options, disposal)
-        leases = named(session.journal, stage)
+        leases = named(session.journal, stage, every=options.every)
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
-        wish = {"disposal": disposal, "abandon": options.abandon}
         for lease in leases:  # before waiting: a later command ends what this one cannot
-            session.journal.note(lease, Step.STOP, wish)
+            wish = _disposal_of(lease_state_of(session.journal, lease), disposal)
+            session.journal.note(lease, Step.STOP, {"disposal": wish, "abandon": options.abandon})
         _end_all(session, leases, options, disposal)
+        attempt(session.report_resting)
         return report(session.journal, session.ledger, leases, "podctl stop")
 
 
@@ -247,5 +249,12 @@ def _each(
 def _disposal(project: Project, options: StopOptions) -> str:
     if options.terminate or options.abandon:
         return "terminate"
-    policy = project.config.pod.on_failure
+    pod = project.config.pod
+    policy = pod.on_failure if "on_failure" in pod.model_fields_set else "park"
     return "park" if policy == "keep" else policy
+
+
+def _disposal_of(lease_state: LeaseState, disposal: str) -> str:
+    """Nothing is worth parking of a running pod without a job whose files are all here."""
+    idle = lease_state.current is None and lease_state.pod and not lease_state.parked
+    return "terminate" if idle and not lease_state.unpulled else disposal

@@ -21,7 +21,13 @@ from controller.incident import Incident, attempt
 from controller.leases.config_drift import check_provider
 from controller.leases.lease_policy import proven, with_stages
 from controller.leases.options import RunOptions
-from controller.leases.outcome import detached, raise_unless_passed, report
+from controller.leases.outcome import (
+    cost_of_all,
+    detached,
+    raise_unless_passed,
+    report,
+    resting,
+)
 from controller.leases.progress import View
 from controller.leases.project_session import ProjectSession
 from controller.leases.stop_requests import StopRequestWorld
@@ -101,6 +107,9 @@ def drive_lease(
         raise report(context, end)
     if not ending:
         raise_unless_passed(context)
+        if (line := resting(context)) or (line := cost_of_all(context)):
+            terminal.say(line)
+            terminal.bills.reported = line
 
 
 def force_end(session: ProjectSession, lease: Lease, reason: str) -> None:

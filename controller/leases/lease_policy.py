@@ -25,6 +25,7 @@ def lease_policy(
         boot=float(str(data.get("boot", pod.boot_minutes * 60.0))),
         on_success=str(data.get("on_success", pod.on_success)),
         on_failure=str(data.get("on_failure", pod.on_failure)),
+        keep_warm=float(data.get("keep_warm") or 0.0),
         on_vanished=pod.on_vanished,
         rents=not data.get("adopted", False),
         dearest_usd_per_hour=data.get("dearest"),

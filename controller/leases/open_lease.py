@@ -13,7 +13,7 @@ from controller.errors import Refused
 from controller.leases.options import RunOptions
 from controller.leases.project_session import ProjectSession
 from controller.leases.quote import Quote, balance_of, check_budget, quote
-from controller.leases.renewal import Parked, parked
+from controller.leases.renewal import Reusable, reusable
 from controller.leases.reserved import reserved
 from controller.locks import certificate
 from controller.planner.lease_state import Step
@@ -31,7 +31,7 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     context = session.context
     budgets = context.project.budgets()
     budget = Budget(budgets.project_usd, options.budget_usd or budgets.run_usd)
-    parked_pod = _parked(session, stages)
+    resting = _reusable(session, stages)
     funds = Funds(
         budget,
         session.ledger.spent(time.time()),
@@ -40,17 +40,15 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
             session.journal,
             session.ledger,
             time.time(),
-            besides=None if parked_pod is None else parked_pod.lease.id,
+            besides=None if resting is None else resting.lease.id,
         ),
     )
-    held = (
-        (parked_pod.lease_state.offer, parked_pod.lease_state.offer_count)
-        if parked_pod is not None
-        else None
-    )
+    held = None
+    if resting is not None:
+        held = (resting.lease_state.offer, resting.lease_state.offer_count)
     quoted = quote(context.provider, stages, context.shape, session.policy({}), funds, held)
     check_budget(context.project, quoted)
-    parked_pod = _unless_dropped(session, parked_pod, quoted)
+    resting = _unless_dropped(session, resting, quoted)
     models, remarks = pins.pinned_models(
         context.project,
         stages,
@@ -59,9 +57,9 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     )
     for line in (*remarks, *pins.unhashed(context.project, stages)):
         context.terminal.warn(line)
-    _agree(session, stages, quoted, options, parked_pod)
+    _agree(session, stages, quoted, options, resting)
     pod = context.project.config.pod
-    before = _spent(session, parked_pod)  # the lease's own figures count from its first run
+    before = _spent(session, resting)  # the lease's own figures count from its first run
     terms = {
         "cap_usd": None if budget.run_usd is None else before + budget.run_usd,
         "worst_usd": quoted.worst.usd,
@@ -69,7 +67,8 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
         "dearest": quoted.dearest.usd_per_hour,
         "dropped": sorted({dropped.offer.id for dropped in quoted.dropped}),
         "on_success": options.disposal or pod.on_success,
-        "on_failure": pod.on_failure,
+        "on_failure": options.disposal or pod.on_failure,
+        "keep_warm": 0.0 if options.disposal else 60.0 * pod.keep_warm_minutes,
         **wait_terms(options, time.time()),
         "settle": pod.settle_seconds,
         "boot": pod.boot_minutes * 60.0,
@@ -79,10 +78,10 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     }
     more = {pins.MODELS: models, **context.project.changes.record}
     runs = [(stage.name, pinned(stage, context.shape) | more) for stage in stages]
-    if parked_pod is None:
+    if resting is None:
         name = session.journal.open_lease(terms, runs)
     else:
-        name = parked_pod.lease.id
+        name = resting.lease.id
         session.journal.extend_lease(name, Step.RENEW, terms, runs)
     opened = session.journal.lease(name)
     assert opened is not None
@@ -95,45 +94,53 @@ def wait_terms(options: RunOptions, now: float) -> dict[str, float]:
     return {} if seconds is None else {"wait_since": now, "wait_until": now + seconds}
 
 
-def _parked(session: ProjectSession, stages: Sequence[Stage]) -> Parked | None:
-    """The parked pod that can be restarted; reports why another one cannot be."""
+def _reusable(session: ProjectSession, stages: Sequence[Stage]) -> Reusable | None:
+    """The pod that another run left and that can be used; reports why another one cannot be."""
     context = session.context
-    resting = session.resting()
-    parked_pod = parked(session.journal, resting, stages, context.shape, context.provider.name)
-    if parked_pod is None or not parked_pod.why_not:
-        return parked_pod
-    _say_not_restarted(session, parked_pod, parked_pod.why_not)
+    resting = reusable(
+        session.journal,
+        session.resting(),
+        stages,
+        context.shape,
+        context.provider.name,
+        now=time.time(),
+    )
+    if resting is None or not resting.why_not:
+        return resting
+    _say_not_used(session, resting, resting.why_not)
     return None
 
 
 def _unless_dropped(
-    session: ProjectSession, parked_pod: Parked | None, quoted: Quote
-) -> Parked | None:
-    """The parked pod, unless its offer is one that this lease may not take."""
-    if parked_pod is None:
+    session: ProjectSession, resting: Reusable | None, quoted: Quote
+) -> Reusable | None:
+    """The resting pod, unless its offer is one that this lease may not take."""
+    if resting is None:
         return None
-    offer = parked_pod.lease_state.offer
-    dropped = next((one for one in quoted.dropped if one.offer.id == offer), None)
+    offer = resting.lease_state.offer
+    dropped = next((entry for entry in quoted.dropped if entry.offer.id == offer), None)
     if dropped is None:
-        return parked_pod
-    _say_not_restarted(session, parked_pod, f"{priced(dropped.offer)}: {dropped.reason}")
+        return resting
+    _say_not_used(session, resting, f"{priced(dropped.offer)}: {dropped.reason}")
     return None
 
 
-def _say_not_restarted(session: ProjectSession, parked_pod: Parked, why_not: str) -> None:
-    run, pod = parked_pod.lease_state.wanted[0].run, parked_pod.lease_state.pod
-    fetch = f"podctl sync {run} downloads its outputs, " if parked_pod.lease_state.unpulled else ""
-    session.context.terminal.say(
-        f"parked pod {pod} is not restarted: {why_not}; its disk keeps billing: {fetch}"
-        f"podctl stop {run} --terminate ends it"
+def _say_not_used(session: ProjectSession, resting: Reusable, why_not: str) -> None:
+    run, pod = resting.lease_state.wanted[0].run, resting.lease_state.pod
+    fetch = f"podctl sync {run} downloads its outputs, " if resting.lease_state.unpulled else ""
+    bills = (
+        f"parked pod {pod} is not restarted: {why_not}; its disk keeps billing"
+        if resting.lease_state.parked
+        else f"pod {pod} of {run} is not used: {why_not}; it keeps billing"
     )
+    session.context.terminal.say(f"{bills}: {fetch}podctl stop {run} --terminate ends it")
 
 
-def _spent(session: ProjectSession, parked_pod: Parked | None) -> float:
-    if parked_pod is None:
+def _spent(session: ProjectSession, resting: Reusable | None) -> float:
+    if resting is None:
         return 0.0
     now = time.time()
-    return sum(session.ledger.spent(now, run=run.run) for run in parked_pod.lease_state.runs)
+    return sum(session.ledger.spent(now, run=run.run) for run in resting.lease_state.runs)
 
 
 def _agree(
@@ -141,17 +148,13 @@ def _agree(
     stages: Sequence[Stage],
     quoted: Quote,
     options: RunOptions,
-    parked_pod: Parked | None,
+    resting: Reusable | None,
 ) -> None:
     context, terminal = session.context, session.context.terminal
     for line in quoted.lines(stages):
         terminal.say(line)
-    if parked_pod is not None:
-        terminal.say(
-            f"  parked pod {parked_pod.lease_state.pod} of {parked_pod.lease_state.wanted[0].run} "
-            "is restarted for it; if its host has no capacity, it is terminated, since all its "
-            "files are downloaded, and another pod is rented"
-        )
+    if resting is not None:
+        terminal.say(f"  {resting.line()}")
     if names := consent.given(stages):
         terminal.say(f"  secrets that its jobs receive: {names}")
     proven = proof.nearest(

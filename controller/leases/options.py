@@ -33,4 +33,5 @@ class StopOptions:
     yes: bool = False
     terminate: bool = False  # else the project's policy on failure
     abandon: str | None = None  # the reason for which unpulled artifacts may be lost
+    every: bool = False  # every open lease, whatever is named
     wait_seconds: float = 1800.0  # for another podctl that drives the project to carry it out

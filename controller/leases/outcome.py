@@ -16,6 +16,7 @@ from controller.errors import (
     VerificationFailed,
 )
 from controller.leases import environment_failure
+from controller.leases.resting_pod import resting_line
 from controller.planner.actions import NeedsOperator
 from controller.planner.lease_state import OVERDUE
 from controller.planner.policy import DRILL
@@ -74,6 +75,26 @@ def billing(context: RunContext) -> str:
     found = context.ledger.intervals(open_only=True)
     rates = rates_of(one for one in found if one.lease == context.lease)
     return in_words(rates) or "no pod of this lease bills, as far as podctl knows"
+
+
+def resting(context: RunContext) -> str:
+    """What is left of the lease's pod and bills; empty: nothing is."""
+    lease_state = context.lease_state()
+    if lease_state.pod is None or lease_state.current is not None:
+        return ""
+    found = context.ledger.intervals(pod_id=lease_state.pod, open_only=True)
+    return resting_line(lease_state, sum(row.usd_per_hour for row in found))
+
+
+def cost_of_all(context: RunContext) -> str:
+    """What the runs of a lease cost that was renewed; empty for any other."""
+    lease_state, now = context.lease_state(), context.clock.wall()
+    if len(lease_state.runs) == len(lease_state.wanted):
+        return ""
+    usd = sum(context.ledger.spent(now, run=run.run) for run in lease_state.runs)
+    pods = "one pod" if len(lease_state.pods) == 1 else f"{len(lease_state.pods)} pods"
+    names = ", ".join(run.run for run in lease_state.runs)
+    return f"{names} cost ${usd:.4f} in all, on {pods}"
 
 
 def raise_unless_passed(context: RunContext) -> None:
@@ -141,6 +162,8 @@ def _failure(context: RunContext, run: str, outcome: str, why: str) -> PodctlErr
     if outcome == "failed" and (remedy := environment_failure.remedy(why)):
         plain = f"{remedy}; podctl logs {stage}"
     kind, hint = kinds.get(outcome, (PodctlError, plain))
+    if line := resting(context):
+        hint = f"{hint}\n{line}"
     if "guard" in why and outcome == "refused":
         drill = f"{DRILL} tests it once; " if DRILL in why else ""
         hint = f"{drill}podctl run {stage} --unguarded accepts it"

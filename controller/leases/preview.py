@@ -30,6 +30,7 @@ from jobs.arguments import filled
 from jobs.builtin_program import program
 
 if TYPE_CHECKING:
+    from controller.project.config import PodSection
     from jobs.stage import Stage
 
 
@@ -150,7 +151,7 @@ def _preview(
         disk_gb=shape.disk_gb or max(stage.hardware.disk_gb for stage in group),
         volume_gb=order.volume_gb(group, shape),
         on_success=pod.on_success,
-        on_failure=pod.on_failure,
+        on_failure=_on_failure(pod),
         locked=tuple(stage.name for stage in group if stage.name in locks),
         needs=needs,
         missing=missing,
@@ -181,6 +182,11 @@ def _preview(
 def _ports(group: Sequence[Stage]) -> Iterator[str]:
     if ports := group[0].ports:
         yield f"exposes {', '.join(ports)} to anyone who knows the address; podctl forward does not"
+
+
+def _on_failure(pod: PodSection) -> str:
+    wish, warm = pod.on_failure, pod.keep_warm_minutes
+    return wish if not warm or wish == "keep" else f"warm for {warm:g} min, then {wish}"
 
 
 def _settings(project: Project, group: Sequence[Stage]) -> Iterator[str]:

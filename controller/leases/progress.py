@@ -106,6 +106,8 @@ def describe(observation: Observation, action: Action) -> str:
             return f"starting pod {pod} again"
         case actions.RecordRestart(pod):
             return f"pod {pod} runs again and bills"
+        case actions.KeepWarm(pod, _, seconds):
+            return f"pod {pod} is to stay warm for {seconds / 60:.0f} min"
         case actions.StopPod(pod):
             return f"stopping pod {pod}; its volume is kept and keeps billing"
         case actions.ConfirmParked(pod):

@@ -11,6 +11,7 @@ from typing import Any
 from controller.engine.lease_context import terms, unpinned
 from controller.errors import Busy
 from controller.leases.lease_policy import lease_policy
+from controller.leases.resting_pod import resting_line
 from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape, with_image
@@ -131,27 +132,18 @@ class ProjectSession:
         return tuple(lease for lease in self.journal.open_leases() if self._rests(lease))
 
     def _rests(self, lease: Lease) -> bool:
-        kept = terms(self.journal, lease).get("on_success") == "keep"
-        return self.state_of(lease).rests(kept=kept)
+        wish = terms(self.journal, lease)
+        kept, kept_failed = (wish.get(name) == "keep" for name in ("on_success", "on_failure"))
+        return self.state_of(lease).rests(kept=kept, kept_failed=kept_failed)
 
     def report_resting(self) -> None:
         """Say which pods wait for the user, what they cost, and the command that ends them."""
         for lease in self.resting():
             lease_state = self.state_of(lease)
             if lease_state.pod is not None and lease_state.runs:
-                self.context.terminal.say(self._resting_line(lease_state, lease_state.pod))
+                rate = self.usd_per_hour(lease_state.pod)
+                self.context.terminal.say(resting_line(lease_state, rate))
 
-    def _resting_line(self, lease_state: LeaseState, pod: str) -> str:
-        intervals = self.ledger.intervals(pod_id=pod, open_only=True)
-        usd_per_hour = sum(interval.usd_per_hour for interval in intervals)
-        run, unpulled = lease_state.wanted[0].run, lease_state.unpulled
-        line = (
-            f"parked: ${24 * usd_per_hour:.2f} a day"
-            if lease_state.parked
-            else f"kept: ${usd_per_hour:.2f}/h"
-        )
-        if unpulled:
-            line += f"; the outputs of {', '.join(unpulled)} are not all downloaded"
-            line += f" (podctl sync {unpulled[0]} fetches them)" if lease_state.parked else ""
-        end = "--terminate --abandon REASON" if unpulled else "--terminate"
-        return f"pod {pod} of {run} is {line}; podctl stop {run} {end} ends it"
+    def usd_per_hour(self, pod: str) -> float:
+        """What the ledger says that the pod bills now."""
+        return sum(row.usd_per_hour for row in self.ledger.intervals(pod_id=pod, open_only=True))

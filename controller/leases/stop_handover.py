@@ -14,7 +14,7 @@ from controller.errors import Busy
 from controller.leases.options import StopOptions
 from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.stop_requests import Handover
-from controller.planner.journal_fold import lease_state_of
+from controller.leases.stop_target import named
 from controller.terminal.terminal import Terminal
 from state.database import open_database
 from state.journal import Journal
@@ -50,7 +50,7 @@ def hand_over(
     driver = _driver(context)
     with closing(open_database(context.project.database, readonly=True)) as connection:
         journal = Journal(connection)
-        leases = named(journal, name)
+        leases = named(journal, name, every=options.every)
         if not leases:
             raise busy
         asked = tuple(_request(lease, disposal, options) for lease in leases)
@@ -72,12 +72,6 @@ def hand_over(
         if session is None and (left := handover.unended(asked)):
             raise _late(handover, left, driver, options)
     return Handed(driver, asked, session)
-
-
-def named(journal: Journal, name: str | None) -> tuple[str, ...]:
-    """Open leases that a user may mean by `name`: a stage, run, lease or pod; None: every one."""
-    found = (lease.id for lease in journal.open_leases())
-    return tuple(one for one in found if name is None or name in lease_state_of(journal, one).names)
 
 
 def _request(lease: str, disposal: str, options: StopOptions) -> StopRequest:

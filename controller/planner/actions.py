@@ -84,6 +84,19 @@ class ConfirmParked(Action):
 
 
 @dataclass(frozen=True)
+class KeepWarm(Action):
+    """Let the pod of a run that did not pass wait for another run, for some seconds.
+
+    Its guard ends it afterwards. `after` is the run; `then` is terminate or park.
+    """
+
+    pod: str
+    after: str
+    seconds: float
+    then: str
+
+
+@dataclass(frozen=True)
 class MarkReached(Action):
     pod: str
 

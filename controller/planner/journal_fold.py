@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from controller.incident import Incident, attempt
-from controller.planner.lease_state import LeaseState, PendingTermination
+from controller.planner.lease_state import LeaseState, PendingTermination, WarmPod
 from controller.planner.run_facts import Handler, RunFacts, apply_run, set_to
 from controller.planner.steps import Step
 from state.journal import Journal
@@ -138,7 +138,15 @@ def _have_pod(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any
     network = bool(data.get("network_volume"))
     keeps = data.get("volume_gb", 1) > 0 or network
     found = {"pod": pod, "pods": pods, "had_pod": True, "unsettled": False}
-    return found | {"keeps_disk": keeps, "shared_disk": network}
+    return found | {
+        "keeps_disk": keeps,
+        "shared_disk": network,
+        "hard_cap": float(data.get("hard_cap") or 0.0),
+    }
+
+
+def _warm(_: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"warm": WarmPod(data["pod"], data["after"], data["until"])}
 
 
 def _adopted(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,6 +247,8 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     (Step.RESUMED, "note"): _resumed,
     (Step.RECKON, "note"): lambda _, data: {"start_unclear": None, "reckoned": data["since"]},
     (Step.PARKED, "note"): set_to(parked=True, reached=False),
+    (Step.WARM, "done"): _warm,
+    (Step.WARM, "fail"): lambda _, data: {"not_warm": data["after"]},
     (Step.UNGUARDED, "note"): lambda _, data: (
         {"unguarded": True} if data["accepted"] else {"refused": data["why"]}
     ),

@@ -31,6 +31,15 @@ class PendingTermination:
 
 
 @dataclass(frozen=True)
+class WarmPod:
+    """A pod that waits for another run after the run `after`; `until` in Unix seconds."""
+
+    pod: str
+    after: str
+    until: float
+
+
+@dataclass(frozen=True)
 class LeaseState:
     """One lease according to the journal."""
 
@@ -53,6 +62,9 @@ class LeaseState:
     # A pod and its start in Unix seconds, both as the provider reported when it first answered.
     life: tuple[str, float] | None = None
     image_digest: str = ""  # "sha256:…" of the image on the newest pod, if its host reported one
+    hard_cap: float = 0.0  # seconds after which the present pod's guard ends it; 0: not recorded
+    warm: WarmPod | None = None  # the newest one, also while another run uses it
+    not_warm: str = ""  # the run after which its pod could not be kept warm
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
     meddled: bool = False  # somebody else started the parked pod, or may have
@@ -106,12 +118,30 @@ class LeaseState:
         """Whether only the files of the present run are still wanted."""
         return bool(self.stop) or (self.current is not None and self.current.fetching)
 
-    def rests(self, *, kept: bool = False) -> bool:
-        """Whether nothing is left to do until the user decides about the parked or `kept` pod."""
-        passed = all(run.outcome == "passed" for run in self.wanted)
-        kept = kept and passed and self.pod is not None and not self.stop
+    @property
+    def passed(self) -> bool:
+        """Whether every run that was wanted passed."""
+        return all(run.outcome == "passed" for run in self.wanted)
+
+    @property
+    def warm_until(self) -> float | None:
+        """When the pod that waits for another run ends, Unix seconds; None: it does not wait."""
+        warm = self.warm
+        if warm is None or self.current is not None or self.parked or self.stop:
+            return None
+        return warm.until if (warm.pod, warm.after) == (self.pod, self.runs[-1].run) else None
+
+    def rests(self, *, kept: bool = False, kept_failed: bool = False) -> bool:
+        """Whether nothing is left to do until the user decides about the pod, or time is up.
+
+        That is so for a parked and a warm one, and for one that is `kept` after a success or
+        `kept_failed` after anything else.
+        """
+        kept = kept if self.passed else kept_failed
+        kept = kept and self.pod is not None and not self.stop
         ends = self.abandon or (self.stop == "terminate" and not self.unpulled)
-        waits = (self.parked or kept) and not self.pending_terminations and not ends
+        waiting = self.parked or kept or self.warm_until is not None
+        waits = waiting and not self.pending_terminations and not ends
         return self.current is None and waits
 
     @property

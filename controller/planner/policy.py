@@ -48,6 +48,7 @@ class Policy:
     abandon_grace: float = 120.0  # for abandoned files to be pulled anyway
     on_success: str = "terminate"  # terminate | park | keep
     on_failure: str = "park"
+    keep_warm: float = 0.0  # seconds for which the pod of a failed run waits for another run
     on_vanished: str = "ask"  # ask | retry: a pod with a job vanished without an order
     max_usd_per_hour: float | None = None  # None: what was quoted, within the tolerance
     price_tolerance: float = PRICE_TOLERANCE

@@ -8,6 +8,7 @@ from controller.planner.actions import (
     ConfirmGone,
     ConfirmParked,
     Done,
+    KeepWarm,
     NeedsOperator,
     ReconcileBilling,
     RecordRestart,
@@ -21,6 +22,8 @@ from controller.planner.policy import Policy
 from controller.planner.provisioning import terminate_orphan, unclear_for, wait_for_provider
 from controller.providers.base import PodStatus
 
+TRIED_AGAIN = ("failed", "criteria")  # outcomes after which a user mends something and runs again
+
 
 def close(observation: Observation, policy: Policy) -> Action:
     """Every run has its outcome: dispose of the pod by policy, then wait for a clean listing."""
@@ -31,6 +34,10 @@ def close(observation: Observation, policy: Policy) -> Action:
         disposal = _disposal(observation, policy)
         if disposal == "terminate":
             return Terminate(lease_state.pod, "the lease is over")
+        if disposal == "warm":
+            return _gone(observation, policy, lease_state.pod) or _warm(
+                observation, policy, lease_state.pod
+            )
         if disposal == "keep":
             return _gone(observation, policy, lease_state.pod) or Done("kept")
         if lease_state.parked:
@@ -75,10 +82,36 @@ def _disposal(observation: Observation, policy: Policy) -> str:
         return "terminate"
     if lease_state.stop:
         return lease_state.stop
-    passed = all(run.outcome == "passed" for run in lease_state.wanted)
-    wish = policy.on_success if passed else policy.on_failure
+    wish = policy.on_success if lease_state.passed else policy.on_failure
+    if wish != "keep" and _may_be_warm(observation, policy):
+        return "warm"
     # Without a volume there is nothing that parking would keep.
     return "terminate" if wish == "park" and not lease_state.keeps_disk else wish
+
+
+def _may_be_warm(observation: Observation, policy: Policy) -> bool:
+    """Whether the pod waits for another run: one that did not pass is likely to be run again."""
+    lease_state = observation.lease
+    outcomes = {run.outcome for run in lease_state.wanted}
+    tried_again = outcomes <= {"passed", *TRIED_AGAIN} and outcomes & {*TRIED_AGAIN}
+    asked_in_vain = lease_state.not_warm == lease_state.runs[-1].run
+    hindered = lease_state.parked or observation.over_cap or asked_in_vain
+    return policy.keep_warm > 0 and bool(tried_again) and not hindered
+
+
+def _warm(observation: Observation, policy: Policy, pod: str) -> Action:
+    """Let the pod wait for another run; end it once nothing came."""
+    lease_state = observation.lease
+    parks = policy.on_failure == "park" and lease_state.keeps_disk
+    until = lease_state.warm_until
+    if until is None:
+        after, then = lease_state.runs[-1].run, "park" if parks else "terminate"
+        return KeepWarm(pod, after, policy.keep_warm, then)
+    if observation.wall < until:
+        return Done("warm")
+    if parks:
+        return park(observation, policy, pod)
+    return Terminate(pod, "no other run used it in time")
 
 
 def _left_something(run: RunFacts) -> bool:

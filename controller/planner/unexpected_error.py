@@ -28,6 +28,7 @@ _PHRASES: dict[type[Action], str] = {
     actions.ReconcileBilling: "record what pod {0.pod} cost",
     actions.StopPod: "stop pod {0.pod}",
     actions.ConfirmParked: "record that pod {0.pod} is stopped",
+    actions.KeepWarm: "keep pod {0.pod} warm",
     actions.Upload: "upload for {0.run}",
     actions.StartJob: "start the job of {0.run}",
     actions.StopJob: "stop the job of {0.run}",

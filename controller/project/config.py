@@ -51,7 +51,9 @@ class PodSection(Model):
         default="runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204", min_length=1, max_length=255
     )
     on_success: Policy = "terminate"
-    on_failure: Policy = "park"
+    on_failure: Policy = "terminate"  # once the outputs are here and the warm time is over
+    # The pod of a failed run whose outputs are all here waits so long for the next run; 0: not.
+    keep_warm_minutes: float = Field(default=10, ge=0, le=720)
     # A pod with a job disappears, and not by our order: in the console perhaps.
     on_vanished: Literal["ask", "retry"] = "ask"
     cloud: Cloud | None = None  # None: as the stage says
@@ -227,7 +229,9 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 [pod]
 # image = "runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204"
 # on_success = "terminate"      # terminate (nothing bills) | park (stopped: its disk bills) | keep
-# on_failure = "park"
+# keep_warm_minutes = 10        # so long the pod of a failed run whose outputs are all here waits,
+#                               # and bills, for the next `podctl run`; 0: it does not wait
+# on_failure = "terminate"      # after that; a pod that has the only copy of outputs is parked
 # on_vanished = "ask"           # ask | retry: a pod with a job is gone, perhaps by your own hand
 # cloud = "SECURE"              # SECURE | COMMUNITY; without it, what the stage says
 # data_centers = []             # e.g. ["EU-RO-1"]; empty: any

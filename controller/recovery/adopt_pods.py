@@ -132,9 +132,7 @@ def _order(recovery: Recovery, pod: Pod, record: RunOnPod, stage: Stage) -> Orde
 def _take(recovery: Recovery, pod: Pod, lease: str | None, orders: Mapping[str, Order]) -> None:
     if lease is None:
         config = recovery.project.config.pod
-        lease = open_adopting_lease(
-            recovery.journal, recovery.project, config.on_success, config.on_failure
-        )
+        lease = open_adopting_lease(recovery.journal, recovery.project, config.on_success, "park")
     for run, order in orders.items():
         if recovery.journal.run(run) is None:
             recovery.journal.restore_run(lease, run, order.spec, order.at)

@@ -97,6 +97,7 @@ def config(project: Project, stage: Stage, minutes: float) -> dict[str, dict[str
             "image": chosen.pod.image,
             "on_success": "terminate",
             "on_failure": "terminate",
+            "keep_warm_minutes": 0,
             "settle_seconds": 2,
             "boot_minutes": 2,
         },

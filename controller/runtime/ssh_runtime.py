@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.agent.client import AgentClient, CommandRefused, guard_report
+from controller.agent.client import (
+    AgentClient,
+    CommandRefused,
+    guard_report,
+    hold_off_guard,
+)
 from controller.agent.connection import refused
 from controller.agent.job_log import follow_log
 from controller.credentials.job_secrets import secrets_of
@@ -22,6 +27,8 @@ from controller.runtime.download_run import bring, bring_ready
 from controller.runtime.run_context import RunContext
 from controller.runtime.upload_run import deliver
 from controller.runtime.verify_run import judge, lock
+
+GUARD_SLACK = 30.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,9 @@ class SshJobRuntime:
         ):  # what the user ends is ended, whoever else drives it
             self.context.link.claim.hold(session, layout, pod)
         if run.uploaded_to != pod:
+            warm = self.context.lease_state().warm
+            if warm is not None and warm.pod == pod:
+                hold_off_guard(session)
             return Contact(True, guard=guard_report(session))
         agent = AgentClient(session, layout, run.code)
         try:
@@ -92,6 +102,15 @@ class SshJobRuntime:
 
     def stop(self, run: str, reason: str) -> None:
         self._agent(run).stop(run, reason)
+
+    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> float:
+        self.context.link.connect(pod, endpoint)
+        slack = min(GUARD_SLACK, seconds)  # podctl's own end of the pod comes first
+        guard = self._agent(run).keep_warm(run, seconds + slack, then).guard
+        if guard is None or not self.context.policy.trusts(guard):
+            raise PodctlError("no guard would end the pod", cause=guard.detail if guard else "")
+        cap = guard.hard_cap_in_seconds
+        return seconds if cap is None else max(0.0, min(seconds, cap))
 
     def pull_ready(self, run: str) -> None:
         bring_ready(self.context, self._agent(run), run)

@@ -7,6 +7,7 @@ An old status, or one whose source no longer responds, proves nothing: what was 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -263,6 +264,11 @@ def progress_text(data: Mapping[str, Any]) -> str:
     return ", ".join(words)
 
 
+def _noted(fact: Line, note: str | None) -> Line:
+    detail = "; ".join(text for text in (note, fact.detail) if text)
+    return dataclasses.replace(fact, detail=detail)
+
+
 def _pod_lines(
     rentals: Iterable[LeaseState],
     rates: Mapping[str, float],
@@ -270,7 +276,11 @@ def _pod_lines(
 ) -> tuple[PodLine, ...]:
     """Pods that we hold, owe the end of, or pay for."""
     owners: dict[str, str] = dict.fromkeys(rates, "")
+    warm: dict[str, str] = {}
     for lease_state in rentals:
+        if lease_state.pod is not None and (until := lease_state.warm_until) is not None:
+            at = time.strftime("%H:%M", time.localtime(until))
+            warm[lease_state.pod] = f"warm until {at}, after {lease_state.runs[-1].run}"
         run = lease_state.current.run if lease_state.current else ""
         for pod in (
             *(debt.pod for debt in lease_state.pending_terminations),
@@ -279,6 +289,6 @@ def _pod_lines(
             owners[pod] = run
     never = Line(UNKNOWN, "journal", None, "the provider was not asked")
     return tuple(
-        PodLine(pod, run, rates.get(pod, 0.0), seen.get(f"pod:{pod}", never))
+        PodLine(pod, run, rates.get(pod, 0.0), _noted(seen.get(f"pod:{pod}", never), warm.get(pod)))
         for pod, run in sorted(owners.items())
     )

@@ -137,7 +137,7 @@ class Terminal:
 
     def error(self, error: PodctlError) -> None:
         """Show an error: what, where, cause, hint; with `json` also as an object on stdout."""
-        self.bills.reported = f"{error.what} {error.cause}"
+        self.bills.reported = f"{error.what} {error.cause} {error.hint}"
         if self.json:
             self.emit_json("podctl/error/1", {"error": error.as_dict()})
         self._message(f"error: {error.what}", "red")

@@ -4,6 +4,7 @@
     status --run R    what is known about a run
     log --run R       one JSON line {"offset", "size", "base"}, then bytes of the log from there
     stop --run R      end a run early
+    warm --run R      let the pod wait for another run, then have its guard end it
     secrets --run R   a JSON object of what the job may know on stdin, kept off the volume
     settings --run R  likewise with what its environment is installed with
 
@@ -88,6 +89,15 @@ def _stop(paths: PodPaths, arguments: Arguments) -> int:
     return _answer(stop.stop(paths, arguments.run, arguments.reason, arguments.wait))
 
 
+def _warm(paths: PodPaths, arguments: Arguments) -> int:
+    from . import warm
+
+    try:
+        return _answer(warm.keep(paths, arguments.run, arguments.seconds, arguments.then))
+    except warm.Refusal as refusal:
+        return _fail(BAD_CALL, refusal)
+
+
 def _secrets(paths: PodPaths, arguments: Arguments) -> int:
     from ..pod import job_secrets
 
@@ -107,6 +117,7 @@ _VERBS = {
     "status": _status,
     "log": _log,
     "stop": _stop,
+    "warm": _warm,
     "secrets": _secrets,
     "settings": _settings,
 }

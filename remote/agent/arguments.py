@@ -30,11 +30,17 @@ _STOP: Options = {
     "--reason": (str, "goes into the exit record"),
     "--wait": (float, "seconds to wait for the end"),
 }
+_WARM: Options = {
+    **_RUN,
+    "--seconds": (float, "to wait"),
+    "--then": (str, "terminate | park"),
+}
 _VERBS: dict[str, tuple[Options, str]] = {
     "start": (_START, "start a JobSpec, once"),
     "status": (_RUN, "one Status"),
     "log": (_LOG, "bytes of the job's log"),
     "stop": (_STOP, "end a run early"),
+    "warm": (_WARM, "wait for another run, then be ended by the guard"),
     "secrets": (_RUN, "what the job may know"),
     "settings": (_RUN, "how to install what it needs"),
 }
@@ -54,6 +60,8 @@ class Arguments:
     limit: int = LOG_LIMIT  # bytes
     reason: str = "stopped on request"
     wait: float = 0.0  # seconds
+    seconds: float = 0.0
+    then: str = "terminate"
 
 
 def parse(argv: list[str], description: str) -> Arguments:

@@ -23,6 +23,7 @@ from ..contract import MAX_FILES
 from ..light_dataclasses import dataclass
 from ..pod import atomic_files, tree
 from ..pod.paths import PodPaths, boot, is_run_name, record
+from . import made_here
 
 HASH = re.compile(r"[0-9a-f]{64}")
 SLACK = 16 * 1024 * 1024  # bytes that stay free
@@ -102,6 +103,10 @@ class WorkDir:
         """Hashes of the blobs that are not here, each once, in the order's order."""
         wanted = {item.sha256: item.size for item in self._order.files}
         return [h for h, size in wanted.items() if _size(self._blob(h)) != size]
+
+    def link_outputs(self) -> None:
+        """Have what earlier jobs on this disk wrote as blobs, as far as the order wants it."""
+        made_here.link(self._root, {h: self._blob(h) for h in self.missing()}, self._beat)
 
     def _blob(self, sha256: str) -> Path:
         return self._root / "blobs" / sha256[:2] / sha256

@@ -29,7 +29,7 @@ class GuardReport:
     boot_id: str
     armed: bool
     detail: str
-    phase: str  # boot | idle | job | done
+    phase: str  # boot | idle | job | done | warm
     stops_in_seconds: float | None
     hard_cap_in_seconds: float | None
     age_seconds: float | None = (

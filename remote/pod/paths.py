@@ -115,6 +115,11 @@ class PodPaths:
         return self.local / "lease.json"
 
     @property
+    def warm(self) -> Path:
+        """Until when the guard lets the pod wait for another run, and after which one."""
+        return self.local / "warm.json"
+
+    @property
     def eviction(self) -> Path:
         """Holds the boot's id once the container was told to stop."""
         return self.local / "evict"

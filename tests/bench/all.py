@@ -1,6 +1,6 @@
 """Every benchmark, one after the other; what `make bench` runs.
 
-    python tests/bench/all.py [start look weight overhead tail transfer ledger many] [--record]
+    python tests/bench/all.py [PART …] [--record]
 
 `--record` puts what was printed, with the command and the machine, into docs/benchmarks.md between
 the marks of that benchmark; without it nothing is written.
@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))  # a script beside the packages, not one of them
 from tests.bench.output import say  # noqa: E402 (needs the path)
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("start", "look", "weight", "overhead", "tail", "transfer", "ledger", "many")
+PARTS = ("start", "look", "weight", "overhead", "again", "tail", "transfer", "ledger", "many")
 SCRIPTS = {part: f"tests/bench/{part}.py" for part in PARTS} | {
     "tail": "tests/bench/shutdown_latency.py"
 }

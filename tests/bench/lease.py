@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,11 @@ def run_lease(root: Path, cloud: Faraway, jobs: dict[str, str]) -> Lease:
         (root / f"{name}.sh").write_text(f"date +%s.%N\nset -e\nmkdir -p {name}\n{script}\n")
     podctl(root, cloud, "doctor", "--register")
     podctl(root, cloud, "run", *jobs, "-y", "--no-follow")
+    return read_lease(root)
+
+
+def read_lease(root: Path) -> Lease:
+    """The one lease of the project in `root`."""
     connection = open_database(root / ".podctl" / "state.db", readonly=True)
     journal = Journal(connection)
     (lease,) = journal.leases()
@@ -84,8 +90,8 @@ def run_lease(root: Path, cloud: Faraway, jobs: dict[str, str]) -> Lease:
     return found
 
 
-def podctl(root: Path, cloud: Faraway, *words: str) -> None:
-    """Run one command; what it said is shown when it fails."""
+def podctl(root: Path, cloud: Faraway, *words: str, codes: Sequence[int] = (0,)) -> None:
+    """Run one command, which ends with one of `codes`; what it said is shown when it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "controller", *words],
         cwd=root,
@@ -96,5 +102,5 @@ def podctl(root: Path, cloud: Faraway, *words: str) -> None:
         timeout=RUN_SECONDS,
         check=False,
     )
-    if done.returncode:
+    if done.returncode not in codes:
         raise SystemExit(f"podctl {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")

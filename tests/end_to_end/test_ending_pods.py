@@ -41,6 +41,9 @@ def test_row_17_a_delete_that_is_answered_404_is_no_proof(laptop: Laptop) -> Non
 def test_row_18_a_conflict_is_looked_at_and_decided_again(laptop: Laptop) -> None:
     """409 for the stop of a failed job's pod: it is asked to stop again, and is parked."""
     laptop.write(rc=3)
+    config = laptop.folder / "podctl.toml"
+    wish = '[pod]\nkeep_warm_minutes = 0\non_failure = "park"'
+    config.write_text(config.read_text().replace("[pod]", wish))
     stop = {"method": "^POST$", "path": "^/v2/pods/.*/action$"}
     conflict = "action 'stop' is not valid for a pod in status STARTING"
     laptop.cloud.faults(answering(409, conflict, match=stop, times=1))

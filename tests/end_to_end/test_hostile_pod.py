@@ -118,7 +118,7 @@ def test_row_76_an_exit_record_of_success_does_not_replace_an_artifact(laptop: L
     assert "FAIL  every declared output could travel: nothing is at weights/*.bin" in told.err
     assert not (laptop.folder / "locks" / "hello.json").exists()
     assert not (laptop.folder / "out").exists()
-    assert [pod["status"] for pod in laptop.living_pods()] == ["EXITED"]
+    assert [pod["status"] for pod in laptop.living_pods()] == ["RUNNING"]
 
 
 def test_a_pods_verdicts_are_judged_again_here(laptop: Laptop) -> None:

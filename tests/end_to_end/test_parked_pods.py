@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from controller.engine.lease_context import pinned, terms
-from controller.leases.renewal import parked
+from controller.leases.renewal import reusable
 from controller.planner.actions import Terminate
 from controller.planner.decide import decide
 from controller.planner.journal_fold import fold
@@ -27,10 +27,18 @@ from tests.support.laptop import Laptop
 from tests.support.observations import observe
 
 
+def parking(laptop: Laptop) -> None:
+    """A job that fails, and whose pod is parked at once."""
+    training(laptop, "exit 1")
+    path = laptop.folder / "podctl.toml"
+    wish = '[pod]\nkeep_warm_minutes = 0\non_failure = "park"'
+    path.write_text(path.read_text().replace("[pod]", wish))
+
+
 def test_a_parked_pod_is_started_again_and_goes_on(laptop: Laptop) -> None:
     """After a failure that parked it, as after a stop: one pod, one lease, from the checkpoint; its
     new run passes, so it is ended as after any success, and the bill agrees."""
-    training(laptop, "exit 1")
+    parking(laptop)
     laptop.podctl("run", "hello", "-y", expect=1)
     (stopped,) = laptop.living_pods()
     told = laptop.podctl("run", "hello", "-y")
@@ -46,7 +54,7 @@ def test_a_parked_pod_is_started_again_and_goes_on(laptop: Laptop) -> None:
 def test_a_parked_pod_whose_host_is_full_is_ended_and_another_rented(laptop: Laptop) -> None:
     """RunPod often has no GPU for a stopped pod: that is said, what it held is here, so it goes
     before the next one is rented, and nothing bills twice."""
-    training(laptop, "exit 1")
+    parking(laptop)
     laptop.podctl("run", "hello", "-y", expect=1)
     (stopped,) = laptop.living_pods()
     laptop.cloud.faults({"name": "no_gpu_on_start", "match": {"pod": stopped["id"]}})
@@ -61,7 +69,7 @@ def test_a_parked_pod_whose_host_is_full_is_ended_and_another_rented(laptop: Lap
 def test_a_parked_pod_that_does_not_fit_is_told_and_left(laptop: Laptop) -> None:
     """Its guard would stop it before the stage's new max_hours: another is rented, and what bills
     on is named with the command that ends it."""
-    training(laptop, "exit 1")
+    parking(laptop)
     laptop.podctl("run", "hello", "-y", expect=1)
     (stopped,) = laptop.living_pods()
     bound(laptop, 0.2)
@@ -180,7 +188,7 @@ def test_a_parked_pod_is_taken_for_what_it_was_rented_as(
     left alone."""
     stage = Stage.model_validate(STAGE.model_dump(mode="json") | changes)
     wanted = dataclasses.replace(SHAPE, **shape)
-    found = parked(journal, journal.open_leases(), [stage], wanted, "runpod")
+    found = reusable(journal, journal.open_leases(), [stage], wanted, "runpod", now=0.0)
 
     assert found is not None
     assert (why in found.why_not) if why else (found.why_not == "")
@@ -203,8 +211,15 @@ def test_a_disk_that_an_earlier_run_filled_is_given_up_for_an_empty_one(journal:
     assert fresh.broken is None
 
 
-def test_a_pod_of_another_stage_is_none(journal: Journal) -> None:
-    """Only what ran the stage has its files."""
-    other = Stage.model_validate(STAGE.model_dump(mode="json") | {"name": "other"})
+def test_a_pod_of_another_stage_is_used_where_it_fits_and_else_not_spoken_of(
+    journal: Journal,
+) -> None:
+    """Hardware, image, volume and price are what counts, not the stage's name."""
+    like = STAGE.model_dump(mode="json") | {"name": "other"}
+    other = Stage.model_validate(like)
+    larger = Stage.model_validate(like | {"hardware": {"disk_gb": 500}})
+    found = reusable(journal, journal.open_leases(), [other], SHAPE, "runpod", now=0.0)
 
-    assert parked(journal, journal.open_leases(), [other], SHAPE, "runpod") is None
+    assert found is not None
+    assert found.why_not == ""
+    assert reusable(journal, journal.open_leases(), [larger], SHAPE, "runpod", now=0.0) is None

@@ -21,6 +21,7 @@ from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.planner.replacement import replace
 from tests.simulation.host import SimulatedController
+from tests.simulation.machine import Machine
 from tests.support.observations import changed
 
 
@@ -173,4 +174,12 @@ def any_owner_hears() -> Iterator[None]:
 def request_heard_twice() -> Iterator[None]:
     """A request that is in the journal already is recorded again."""
     with patch.object(stop_requests, "taken_up", lambda *_: False):
+        yield
+
+
+@contextmanager
+def warm_for_any_run() -> Iterator[None]:
+    """The guard's note that ends a warm pod stays, and is of no attempt."""
+    noted = patch.object(Machine, "is_warm", lambda machine: machine.warm is not None)
+    with noted, patch.object(Machine, "call_off", lambda _: None):
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from dataclasses import dataclass, field
 
 LEVELS = (0.0, 0.02, 0.05, 0.1)  # chance that one call goes wrong
@@ -50,6 +51,17 @@ class FaultSchedule:
         self.kill = 0.04 if "kill" in self.bias else self.kill
         self.lid = 0.04 if "lid" in self.bias else self.lid
         self.two = self.two or "two" in self.bias
+
+    @property
+    def keep_warm(self) -> float:
+        """Seconds for which the pod of a failed run waits; such histories have many failures.
+
+        Drawn apart from the other faults, which are the same for a seed with and without it.
+        """
+        drawn = zlib.crc32(f"{self.seed} warm".encode())
+        if "warm" not in self.bias and (self.bias or drawn % 4):
+            return 0.0
+        return (600.0, 3600.0)[drawn // 4 % 2]
 
     def strikes(self, share: float = 1.0, kind: str = "") -> bool:
         """Whether this call fails; its probability is `share` times the history's level."""

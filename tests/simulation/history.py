@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 from tests.simulation.cloud import Cloud
 from tests.simulation.concurrent_stop import ConcurrentStop
 from tests.simulation.event_loop import EventLoop
 from tests.simulation.fault_schedule import CALM_AT, FaultSchedule, Tally
-from tests.simulation.host import Host, SimulatedController
+from tests.simulation.host import POLICY, Host, SimulatedController
 from tests.simulation.invariants import InvariantChecker, Violation
 from tests.simulation.process import Process
 from tests.simulation.unexpected_error import InjectedError, UnexpectedError
@@ -34,7 +35,8 @@ class World:
         self.event_loop = EventLoop()
         self.faults = FaultSchedule(seed, bias)
         self.cloud = Cloud(self.event_loop, self.faults)
-        self.host = Host(self.cloud, injected_error=InjectedError.drawn(seed, bias))
+        policy = dataclasses.replace(POLICY, keep_warm=self.faults.keep_warm)
+        self.host = Host(self.cloud, policy, injected_error=InjectedError.drawn(seed, bias))
         self.checker = InvariantChecker(self.cloud, self.host)
         self.concurrent_stops = ConcurrentStop.drawn(seed, bias, self.host, self._process)
         self.came_back = True
@@ -76,7 +78,8 @@ class World:
                 return
             if outcome == "passed":
                 break
-            self.event_loop.sleep(self.faults.between(30.0, 7200.0))
+            pause = 900.0 if self.faults.keep_warm else 7200.0
+            self.event_loop.sleep(self.faults.between(30.0, pause))
             patience = 0 if "stop" in self.faults.bias else 5
             alive = outcome not in ("killed", "busy") or "stop" in self.faults.bias
             if number >= patience and alive:

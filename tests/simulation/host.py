@@ -10,7 +10,7 @@ from controller.engine.lease_context import LeaseContext, pinned, unpinned
 from controller.engine.loop import drive
 from controller.engine.observer import Observer
 from controller.errors import PodctlError
-from controller.leases.renewal import parked
+from controller.leases.renewal import reusable
 from controller.leases.stop_requests import StopRequestWorld
 from controller.orphans.force_terminate import ForcedTermination
 from controller.planner.actions import Done, NeedsOperator
@@ -145,7 +145,8 @@ class SimulatedController:
         shape = Shape(image="image", network_volume_id=volume)
         runs = [(stage.name, pinned(stage, shape)) for stage in left]
         options = {"on_success": "terminate", "on_failure": "park"}
-        match = parked(self.journal, self._resting(), left, shape, "simulated")
+        resting, now = self._resting(), self.clock.wall()
+        match = reusable(self.journal, resting, left, shape, "simulated", now=now)
         if match is not None and not match.why_not:
             name = match.lease.id
             self.process.effect(

@@ -83,6 +83,8 @@ class InvariantChecker:
                 bounds.append(work.began + work.budget)
             if work.owner == machine.id and work.ended is not None:
                 bounds.append(max(work.ended_at, visited) + work.grace_done)
+        if machine.warm is not None and machine.is_warm():
+            bounds = [machine.warm.until]
         last = min(max(bounds), machine.booted + limits["hard_cap"])
         return bool(now > max(last, self.cloud.outage_until) + SLACK)
 

@@ -56,6 +56,16 @@ class Disk:
     lost: bool = False
 
 
+@dataclass(frozen=True)
+class Warm:
+    """Until when a pod waits for another run after the attempt of `work`."""
+
+    work: Work
+    attempt: int
+    until: float
+    then: str  # terminate | park
+
+
 @dataclass
 class Machine:
     """One pod. `life` counts its starts; an event of an earlier start has no effect."""
@@ -91,6 +101,7 @@ class Machine:
     system: list[str] = field(default_factory=list)  # the host's log of the container
     guard_pause: float = 1.0
     lease: Work | None = None
+    warm: Warm | None = None
     claimed: float | None = None  # when a job was started on it last
     stopped_by: str = ""
 
@@ -122,6 +133,7 @@ class Machine:
         self.life += 1
         self.started = self.cloud.event_loop.now
         self.status, self.booted, self.beat, self.lease = PodStatus.PROVISIONING, None, None, None
+        self.warm = None
         self.port = 10_000 + self.life
         self.guard_pause = 1.0
         self._soon(boot_seconds, self._boot)
@@ -213,6 +225,20 @@ class Machine:
 
     # -- the guard ---------------------------------------------------------------------------
 
+    def keep_warm(self, work: Work, seconds: float, then: str) -> None:
+        """The guard ends the pod after `seconds`, unless another run is started on it before."""
+        self.warm = Warm(work, work.attempt, self.cloud.event_loop.now + seconds, then)
+        self._watch()
+
+    def call_off(self) -> None:
+        """Before another run uses the pod: the guard does not end it at that time."""
+        self.warm = None
+
+    def is_warm(self) -> bool:
+        """Whether the guard's note is about the attempt that ended last."""
+        warm = self.warm
+        return warm is not None and warm.work is self.lease and warm.attempt == warm.work.attempt
+
     def visited(self) -> None:
         self.beat = self.cloud.event_loop.now
 
@@ -227,6 +253,8 @@ class Machine:
         assert self.booted is not None
         since = self.beat if self.beat is not None else self.booted
         if (work := self.lease) is not None:
+            if work.ended is not None and self.warm is not None and self.is_warm():
+                return self.warm.until
             if work.ended is not None:
                 return max(work.ended_at, since) + work.grace_done
             if work.began is not None:
@@ -253,4 +281,8 @@ class Machine:
                 self._soon(self.guard_pause, self._guard)
             return
         self.stopped_by = "guard"
+        if self.warm is not None and self.is_warm() and self.warm.then == "terminate":
+            self.cloud.destroy(self, by="order")
+            self.stopped_by = "guard"
+            return
         self.halt("Exited by user: the guard's order")

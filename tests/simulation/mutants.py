@@ -91,6 +91,7 @@ BIASES: dict[str, frozenset[str]] = {
     "pod_is_believed": frozenset({"liar"}),
     "any_owner_hears": frozenset({"handover", "kill"}),
     "request_heard_twice": frozenset({"handover", "kill"}),
+    "warm_for_any_run": frozenset({"warm"}),
 }
 # The first seed to try, of what shows in one of some thousand histories.
 FIRST: dict[str, int] = {"late_start_is_ours_alone": 1400, "delete_trusted": 73}

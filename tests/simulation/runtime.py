@@ -9,7 +9,7 @@ from zlib import crc32
 
 from controller.engine.lease_context import LeaseContext
 from controller.engine.outcomes import JudgedRun, LockedRun, PulledRun, UploadedRun
-from controller.errors import ArtifactsNotSafe, ConnectionLost
+from controller.errors import ArtifactsNotSafe, ConnectionLost, PodctlError
 from controller.planner import pod_spec as order
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Contact
@@ -57,6 +57,7 @@ class SimulatedRuntime:
         machine = self._reach(pod, endpoint.port)
         machine.visited()
         if run.uploaded_to != pod:
+            machine.call_off()
             return Contact(True, guard=self._guard(machine))
         if not machine.disk.code:
             return Contact(True, forgotten=True)
@@ -117,6 +118,8 @@ class SimulatedRuntime:
         stage = self.stages[run]
         draw = crc32(f"{self.cloud.faults.seed} {run}".encode()) % 1000
         endings = ("fails", 30), ("criteria", 60), ("stalls", 100), ("hangs", 115)
+        if self.cloud.faults.keep_warm:
+            endings = ("fails", 300), ("criteria", 600), ("stalls", 640), ("hangs", 655)
         ending = next((name for name, below in endings if draw < below), "passes")
         need = 900.0 + (draw * 37 % 3600)
         grace = order.grace_done(self.context.stage_list, self.context.shape)
@@ -145,6 +148,20 @@ class SimulatedRuntime:
                 machine.end(work, 1, "stopped")
 
         self._answered(START, end)
+
+    def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> float:
+        def wait() -> float:
+            machine = self._reach(pod, endpoint.port)
+            machine.visited()
+            work = machine.disk.works.get(run)
+            if work is None or work is not machine.lease or work.ended is None:
+                raise PodctlError("it is not what ended last")
+            if not (machine.armed and self.cloud.guarded):
+                raise PodctlError("no guard would end the pod")
+            machine.keep_warm(work, seconds, then)
+            return min(seconds, machine.due() - self.cloud.event_loop.now)
+
+        return self._answered(START, wait)
 
     def pull_ready(self, run: str) -> None:
         def bring() -> None:

@@ -52,7 +52,7 @@ def serving(known: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         def do_GET(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
-            status, value = known.answer(self.path, body, dict(self.headers))
+            status, value = known.answer(self._known(), body, dict(self.headers))
             raw = known.pages.get(self.path, json.dumps(value).encode())
             self.send_response(status)
             if self.path in known.moved:
@@ -61,7 +61,10 @@ def serving(known: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(raw)
 
-        do_POST = do_GET
+        do_POST = do_DELETE = do_GET
+
+        def _known(self) -> str:
+            return f"DELETE {self.path}" if self.command == "DELETE" else self.path
 
         def log_message(self, *_: Any) -> None:
             """Log nothing."""
@@ -121,6 +124,12 @@ class Bench:
     def beat(self) -> None:
         self.pod.local.mkdir(parents=True, exist_ok=True)
         (self.pod.local / "beat").touch()
+
+    def warm(self, seconds: float, then: str = "terminate", **changes: Any) -> None:
+        """What the agent notes when the pod is to wait for another run after the first attempt."""
+        note = {"boot_id": "boot1", "run": "r", "attempt": 1, "then": then} | changes
+        note["until"] = time.monotonic() + seconds
+        (self.pod.local / "warm.json").write_text(json.dumps(note))
 
     def lease(self, **changes: Any) -> None:
         now = time.monotonic()

@@ -39,6 +39,9 @@ def test_a_kept_pod_that_was_ended_in_the_console_bills_no_longer(laptop: Laptop
 def test_a_parked_pod_that_was_ended_in_the_console_is_parked_no_longer(laptop: Laptop) -> None:
     """The next command notices, whatever it is for, and its disk costs nothing any more."""
     laptop.write(rc=3)
+    config = laptop.folder / "podctl.toml"
+    wish = '[pod]\nkeep_warm_minutes = 0\non_failure = "park"'
+    config.write_text(config.read_text().replace("[pod]", wish))
     laptop.podctl("run", "hello", "-y", expect=1)
     (pod,) = laptop.living_pods()
     parked = laptop.podctl("sync")

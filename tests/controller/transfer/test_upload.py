@@ -17,7 +17,7 @@ from controller.transfer.progress import TransferProgress
 from controller.transfer.snapshot import Snapshot, take
 from controller.transfer.upload import code_digest, upload_code, upload_work
 from controller.transfer.upload_batch import FileGone, UploadFailed
-from remote.contract import Layout
+from remote.contract import FileEntry, Layout, Manifest, dump
 from tests.support.sshd_server import Server, needs_sshd
 from tests.support.tcp_proxy import Proxy
 
@@ -106,6 +106,36 @@ def test_only_what_changed_travels(session: Session, layout: Layout, tmp_path: P
     assert (again.files_sent, again.bytes_sent) == (0, 0)
     assert tree(Path(layout.work("run2"))) == {**files, "d/7": b"new"}
     assert Path(layout.work("run1"), "d/7").read_bytes() == files["d/7"]
+
+
+def test_what_a_job_made_on_this_disk_is_linked_and_not_sent(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """Outputs count by their hash: what changed since its manifest, is a link or is not there at
+    all is sent, and a job that writes into the next run's input spoils nothing."""
+    data = {name: os.urandom(100_000) for name in ("same", "changed", "linked", "gone")}
+    work = Path(layout.work("earlier-0001"))
+    for name, content in data.items():
+        (work / "out").mkdir(parents=True, exist_ok=True)
+        (work / "out" / name).write_bytes(content)
+    entries = tuple(
+        FileEntry(f"out/{name}", len(content), hashlib.sha256(content).hexdigest())
+        for name, content in data.items()
+    )
+    manifest = Manifest("earlier-0001", 1, True, entries)
+    (work.parent / "manifest.json").write_bytes(dump(manifest))
+    (work / "out" / "changed").write_bytes(b"x" * 100_000)
+    (work / "out" / "gone").unlink()
+    (work / "out" / "linked").rename(tmp_path / "elsewhere")
+    (work / "out" / "linked").symlink_to(tmp_path / "elsewhere")
+    snapshot = project(tmp_path / "p", data)
+    report = upload_work(session, layout, "later-0001", snapshot)
+
+    assert report.files_sent == 3
+    assert tree(Path(layout.work("later-0001"))) == data
+    later = Path(layout.work("later-0001")) / "same"
+    later.write_bytes(b"spoilt")
+    assert (work / "out" / "same").read_bytes() == data["same"]
 
 
 def test_a_job_may_write_into_its_inputs(session: Session, layout: Layout, tmp_path: Path) -> None:

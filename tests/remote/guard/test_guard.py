@@ -15,7 +15,7 @@ import pytest
 
 from remote import guard
 from remote.contract import GuardLimits
-from tests.support.guard_api import ACTION, LONG, Bench
+from tests.support.guard_api import ACTION, LONG, POD, Bench
 from tests.support.pod_side import CODE, PodSide, second_pod, until
 
 
@@ -103,6 +103,45 @@ def test_row_63_the_hard_cap_beats_beats_and_lease(bench: Bench) -> None:
     bench.beat()
     bench.stopped()
     until(lambda: "the hard cap is reached" in bench.log(), "the reason")
+
+
+def test_a_warm_pod_is_terminated_when_no_other_run_came(bench: Bench) -> None:
+    """Everything is on the user's machine: no disk is worth paying for, whoever looks at it."""
+    bench.start(LONG)
+    bench.reports(armed=True)
+    bench.lease(ended=time.monotonic())
+    bench.warm(1.5)
+    seen = bench.reports(phase="warm")
+    bench.beat()
+    until(lambda: bool(bench.api.of(f"DELETE {POD}")), f"the end: {bench.log()}")
+
+    assert seen.stops_in_seconds is not None
+    assert seen.stops_in_seconds < 2
+    assert not bench.api.of(ACTION)
+    until(lambda: "no other run came" in bench.log(), "the reason")
+
+
+def test_a_warm_pod_is_stopped_where_it_is_to_be_parked_or_may_not_end_itself(bench: Bench) -> None:
+    """A stop bills less than nothing being done."""
+    bench.api.statuses[f"DELETE {POD}"] = [403]
+    bench.start(LONG)
+    bench.reports(armed=True)
+    bench.lease(ended=time.monotonic())
+    bench.warm(0.2)
+    bench.stopped()
+
+    assert bench.api.of(f"DELETE {POD}")
+
+
+def test_a_note_about_an_earlier_attempt_does_not_end_the_pod(bench: Bench) -> None:
+    """The next run's files may be only there when it ends."""
+    bench.start(LONG)
+    bench.reports(armed=True)
+    bench.lease(ended=time.monotonic(), attempt=2)
+    bench.warm(0.0)
+
+    assert bench.reports(phase="done").stops_in_seconds is not None
+    assert not bench.api.of(f"DELETE {POD}")
 
 
 def test_row_63_a_lease_keeps_a_job_that_nobody_visits(bench: Bench) -> None:

@@ -1,0 +1,58 @@
+"""What a pod that waits for the user costs, until when, and the commands that use or end it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from controller.planner import pod_spec as order
+from controller.planner.journal_fold import lease_state_of
+from controller.planner.lease_state import LeaseState
+from state.journal import Journal
+from state.ledger import Ledger
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def resting_line(lease_state: LeaseState, usd_per_hour: float) -> str:
+    """One line about the pod of a lease that rests; `usd_per_hour` by the ledger."""
+    pod, run, unpulled = lease_state.pod, lease_state.wanted[-1], lease_state.unpulled
+    after = ""
+    end = "--terminate --abandon REASON" if unpulled else "--terminate"
+    if lease_state.parked:
+        line = f"pod {pod} of {run.run} is parked: ${24 * usd_per_hour:.2f} a day"
+    elif (until := lease_state.warm_until) is not None:
+        return (
+            f"pod {pod} of {run.run} stays warm until {clock_time(until)} at "
+            f"${usd_per_hour:.4f}/h: podctl run {run.stage} starts on it at once; "
+            f"podctl stop {run.run} ends it now"
+        )
+    else:
+        grace = order.GRACE if lease_state.keeps_disk else order.GRACE_BARE
+        line = f"pod {pod} of {run.run} is kept: ${usd_per_hour:.4f}/h"
+        after = (
+            f"; its guard stops it {grace / 60:.0f} min after podctl's last visit; podctl run "
+            f"{run.stage} uses it again"
+        )
+    if unpulled:
+        line += f"; the outputs of {', '.join(unpulled)} are not all downloaded"
+        line += f" (podctl sync {unpulled[0]} fetches them)" if lease_state.parked else ""
+    return f"{line}; podctl stop {run.run} {end} ends it{after}"
+
+
+def resting_lines(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """One line for each pod of an open lease that has no run to work for."""
+    journal, ledger = Journal(connection), Ledger(connection)
+    lines = []
+    for lease in journal.open_leases():
+        lease_state = lease_state_of(journal, lease.id)
+        if lease_state.pod is not None and lease_state.current is None and lease_state.runs:
+            rows = ledger.intervals(pod_id=lease_state.pod, open_only=True)
+            lines.append(resting_line(lease_state, sum(row.usd_per_hour for row in rows)))
+    return tuple(lines)
+
+
+def clock_time(at: float) -> str:
+    """Hours and minutes of this machine's clock."""
+    return time.strftime("%H:%M", time.localtime(at))
