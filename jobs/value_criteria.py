@@ -27,9 +27,8 @@ def value(path: Path, criterion: Criterion, _: Path) -> Outcome:
         same = type(measured) is type(criterion.equals) and measured == criterion.equals
         if is_number(measured) and is_number(criterion.equals):
             same = measured == criterion.equals
-        text = _literal(shown(measured))
-        text += "" if same else f", need {_literal(criterion.equals)}"
-        return verdict(same), shown(measured), text
+        needed = "" if same else f", need {criterion.equals!r}"
+        return verdict(same), shown(measured), f"{shown(measured)!r}{needed}"
     if criterion.at_least is None and criterion.at_most is None:
         return Verdict.PASS, shown(measured), "present"
     return _bounded(measured, criterion, "")
@@ -49,11 +48,6 @@ def bounds(at_least: float | None, at_most: float | None) -> str:
     if at_least is None:
         return f"at most {at_most:g}" if at_most is not None else "any"
     return f"at least {at_least:g}" if at_most is None else f"{at_least:g} to {at_most:g}"
-
-
-def _literal(value: object) -> str:
-    """As it is written in JSON and TOML; text in quotes."""
-    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def falls(path: Path, criterion: Criterion, _: Path) -> Outcome:

@@ -100,9 +100,9 @@ class CriterionMet(_Model):
     def result(self) -> str:
         """What was measured and what was needed, each once."""
         value = f"{self.measured:.4g}" if type(self.measured) is float else str(self.measured)
-        value = value.lower() if isinstance(self.measured, bool) else value
         detail = _FROM.sub(r"need at least \1", _UP_TO.sub("need at most ", self.detail))
-        same = detail.casefold() == f"{value}, need {value}".casefold()  # of a value that equals
+        quoted = repr(self.measured)
+        same = detail in (quoted, f"{quoted}, need {quoted}")  # of a value that equals
         if self.measured is None or same:
             return value if same else detail
         repeats = re.match(rf"{re.escape(str(self.measured))}\b", detail, re.IGNORECASE)

@@ -91,3 +91,21 @@ def test_open_runs_keep_their_worst_case_of_the_budget(laptop: Laptop) -> None:
 
     assert "more are reserved for open runs" in refused.err
     assert "more are reserved for open runs" in planned_again.out
+
+
+def test_a_parked_pod_of_a_type_that_no_longer_fits_is_not_started_again(laptop: Laptop) -> None:
+    """It was rented when the cheap type had no stock; now the balance bears the cheap one only."""
+    laptop.write(rc=1)
+    laptop.cloud.faults(NO_CAPACITY | {"match": {"gpu": "NVIDIA GeForce RTX 4090"}})
+    laptop.podctl("run", "hello", "-y", expect=1)
+    (parked,) = laptop.living_pods()
+    laptop.cloud.faults()
+    laptop.job()
+    (planned,) = laptop.json("plan", "hello")["pods"]
+    laptop.cloud.set_balance(1.5 * planned["quote"]["worst"]["usd"] * 0.95)
+    told = laptop.podctl("run", "hello", "-y").err
+
+    assert planned["quote"]["dearest"]["name"] == "L40S"
+    assert f"parked pod {parked['id']} is not restarted: 1 x L40S at $" in told
+    assert "renting 1 x RTX 4090" in told
+    assert [pod["id"] for pod in laptop.living_pods()] == [parked["id"]]

@@ -9,9 +9,10 @@ from tests.simulation.cloud import Cloud
 from tests.simulation.concurrent_stop import ConcurrentStop
 from tests.simulation.event_loop import EventLoop
 from tests.simulation.fault_schedule import CALM_AT, FaultSchedule, Tally
-from tests.simulation.host import POLICY, Host, SimulatedController
+from tests.simulation.host import Host, SimulatedController
 from tests.simulation.invariants import InvariantChecker, Violation
 from tests.simulation.process import Process
+from tests.simulation.project import POLICY
 from tests.simulation.unexpected_error import InjectedError, UnexpectedError
 
 END = CALM_AT + 60 * 3600.0  # every lease must be closed by then

@@ -107,8 +107,9 @@ def test_a_bound_is_in_words(tmp_path: Path, bounds: dict[str, float], detail: s
     [
         (100, "100, need 100 to inf", "100, need at least 100"),
         (0.123456, "0.123456, need -inf to 0.5", "0.123456, need at most 0.5"),
-        (True, "True, need True", "true"),
-        (True, "true", "true"),
+        (True, "True, need True", "True"),
+        (True, "True", "True"),
+        ("x", "'x', need 'x'", "x"),
         (8, "2 files; the last: fine", "8 (2 files; the last: fine)"),
         (None, "present", "present"),
         (3, "", "3"),

@@ -128,7 +128,7 @@ def test_the_sum_adds_what_was_measured_to_what_is_expected() -> None:
 
     assert "| all | 74 min + ~4 h | $3.46 + ~$2.02 | 0 | 1 of 3 passed |" in text
     done = render(page(("stage1a", "stage1b", "stage1c")))
-    assert "| all | 3.70 | $10.37 | 0 | 3 of 3 passed |" in done
+    assert "| all | 3.7 h | $10.37 | 0 | 3 of 3 passed |" in done
 
 
 def test_the_plans_estimate_is_told_beside_what_was_spent() -> None:
