@@ -33,8 +33,8 @@ DESCRIPTIONS = {
     "pod.boot_minutes": "A pod whose SSH does not answer by then is replaced.",
     "pod.settle_seconds": "How long an unclear create is looked for before it is repeated.",
     "upload.include": "Your own code: folders, files or globs; a leading ! leaves out.",
-    "upload.not_secret": "Globs of files that look like keys and are none.",
-    "upload.allow_secrets": "Send files that look like keys.",
+    "upload.not_secret": "Files that look like keys and are none.",  # pragma: allowlist secret
+    "upload.allow_secrets": "Send files that look like keys.",  # pragma: allowlist secret
     "notify.on": "The events: passed, failed, question, stuck, budget.",
     "notify.to": "Names of variables with an address each.",
     "stage.title": "What the stage does, in a few words.",
@@ -58,7 +58,7 @@ DESCRIPTIONS = {
     "it names them in braces.",
     "stage.checkpoints": "Globs of what an interrupted job resumes from; for podctl rehearse.",
     "stage.unchecked": "Globs of outputs whose content is not looked into.",
-    "stage.secrets": "Names of variables, or of files, that the job may know.",
+    "stage.secrets": "Variables or files that the job may know.",  # pragma: allowlist secret
     "stage.gpu_count": "GPUs of one pod: short for hardware.gpu_count.",
     "stage.requirements": "requirements.txt, pyproject.toml or uv.lock, installed by uv on top of "
     'the image\'s packages: short for environment = { kind = "lock", lock = … }.',

@@ -104,6 +104,7 @@ def make_assets(folder: Path) -> Path:
 _STACK = ("torch", "transformers", "datasets", "accelerate")
 _TRL = (*_STACK, "trl")
 ALL = (
+    HowTo("own-script", "train", 60, 10, budget=3),
     HowTo("trl", "sft", 200, 20, LOGGED, _TRL, program="sft.yaml", budget=22),
     HowTo("trl", "dpo", 60, 10, LOGGED, _TRL, ("sft",), "dpo.yaml", budget=22),
     HowTo("trl", "grpo", 60, 10, LOGGED, _TRL, program="grpo.yaml", budget=22),

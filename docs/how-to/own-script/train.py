@@ -59,7 +59,7 @@ def main() -> int:
         print(f"step {state['step']}/{told.steps} loss {loss:.4f}", flush=True)
         if state["step"] % 10 == 0:
             save("checkpoint.json", state)
-        time.sleep(0.05)
+        time.sleep(0.1)
     save("checkpoint.json", state)
     if asked:
         return 128 + asked[0]
