@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tests.bench.output import say
 
-
 CARD = 48 * 10**9  # bytes of the smaller card whose memory is imitated
 
 

@@ -19,7 +19,7 @@ from tests.bench import gpu_answering, gpu_model, gpu_training
 from tests.bench.gpu_clock import Rate
 from tests.bench.output import say
 
-PARTS = ("limits", "equality", "answering", "training")
+PARTS = ("limits", "equality", "answering", "capped", "training")
 
 
 def main() -> int:
@@ -40,12 +40,14 @@ def main() -> int:
         say(gpu_answering.equality("none"))
         say(gpu_answering.equality("nf4"))
     rows: list[Rate] = []
-    if {"answering", "training"} & set(options.part):
+    if {"answering", "capped", "training"} & set(options.part):
         model, tokenizer = load(options.shape)
         say(f"weights made after {time.monotonic() - began:.0f} s")
         plain = not options.no_plain
         if "answering" in options.part:
             rows += gpu_answering.rates(model, options.repeats, plain=plain)
+        if "capped" in options.part:
+            rows.append(gpu_answering.capped(model, options.repeats))
         if "training" in options.part:
             with tempfile.TemporaryDirectory() as folder:
                 rows += gpu_training.rates(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -141,9 +142,7 @@ class Generation:
             if stopped():
                 return False
             chunk = requests[start : start + self.batch]
-            rows = with_halved_batches(
-                lambda size, chunk=chunk: self._in_batches(chunk, size), len(chunk), self.say
-            )
+            rows = with_halved_batches(partial(self._in_batches, chunk), len(chunk), self.say)
             store(list(enumerate(rows, start)))
         return True
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from ..common.oom_retry import free_gpu_memory
 from ..common.parameters import TrainingParameters
 from ..model.engine.cache import free_bytes
 from ..model.engine.decoder import FAMILIES, bare_model
@@ -74,7 +75,9 @@ class Acceleration:
         self._undo.clear()
 
     def _lean(self, base: Any) -> None:
-        from liger_kernel.transformers.rope import liger_rotary_pos_emb
+        from liger_kernel.transformers.rope import (  # type: ignore[import-not-found]  # optional
+            liger_rotary_pos_emb,
+        )
 
         family: Any = sys.modules[type(base.model.layers[0]).__module__]
         self._undo.append((family, family.apply_rotary_pos_emb))
@@ -86,7 +89,9 @@ class Acceleration:
 
 
 def _norm(module: Any, inputs: Any) -> Any:
-    from liger_kernel.ops.rms_norm import LigerRMSNormFunction
+    from liger_kernel.ops.rms_norm import (  # type: ignore[import-not-found]  # optional
+        LigerRMSNormFunction,
+    )
 
     return LigerRMSNormFunction.apply(
         inputs, module.weight, module.variance_epsilon, 0.0, "llama", False
@@ -104,6 +109,7 @@ def accelerate(
     if config.model_type not in FAMILIES:
         return Acceleration(why=f"model type {config.model_type} is not known")
     liger = find_spec("liger_kernel") is not None
+    free_gpu_memory()
     layer = layer_bytes(config, fused=True, lean=liger)
     plan = choose(parameters, row_tokens, config, layer, free_bytes() or 0)
     return Acceleration(

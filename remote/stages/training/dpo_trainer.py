@@ -104,15 +104,17 @@ def compute_reference(trainer: DPOTrainer) -> None:
     TRL can do so too, but before the adapters have full precision, and after hashing the base.
     """
     dataset: Any = trainer.train_dataset
+    model: Any = trainer.model
+    compute: Any = trainer.compute_ref_log_probs
     order = sorted(range(len(dataset)), key=lambda place: _tokens(dataset[place]))
     chosen, rejected = [0.0] * len(order), [0.0] * len(order)
     size = 2 * trainer.args.per_device_train_batch_size
-    trainer.model.eval()
+    model.eval()
     for start in range(0, len(order), size):
         places = order[start : start + size]
         batch = trainer.data_collator([dataset[place] for place in places])
         inputs = {name: value.to(trainer.args.device) for name, value in batch.items()}
-        sides = trainer.compute_ref_log_probs(trainer.model, inputs)
+        sides = compute(model, inputs)
         for column, values in zip((chosen, rejected), sides, strict=True):
             for place, value in zip(places, values.float().tolist(), strict=True):
                 column[place] = value

@@ -42,9 +42,10 @@ def _forward(rows: Any, frozen: Frozen, down: Any, up: Any) -> tuple[Any, Any]:
 
 
 def _backward(
-    gradient: Any, rows: Any, narrow: Any, frozen: Frozen, down: Any, up: Any, before: Any
+    gradient: Any, rows: Any, narrow: Any, frozen: Frozen, adapter: Sequence[Any], before: Any
 ) -> tuple[Any, Any, Any]:
     """Gradients of input (added to `before`), A and B."""
+    down, up = adapter
     of_narrow = (gradient @ up).mul_(frozen.scale)
     weight = frozen.weight()
     of_rows = gradient @ weight if before is None else before.addmm_(gradient, weight)
@@ -74,11 +75,12 @@ class _Linears(torch.autograd.Function):
         count = len(ctx.frozen)
         rows, *saved = ctx.saved_tensors
         narrows, adapters = saved[:count], saved[count:]
-        of_rows, of_adapters = None, []
+        of_rows: Any = None
+        of_adapters = []
         for number, part in enumerate(ctx.frozen):
             gradient = gradients[number].reshape(len(rows), -1)
-            down, up = adapters[2 * number : 2 * number + 2]
-            of_rows, *both = _backward(gradient, rows, narrows[number], part, down, up, of_rows)
+            adapter = adapters[2 * number : 2 * number + 2]
+            of_rows, *both = _backward(gradient, rows, narrows[number], part, adapter, of_rows)
             of_adapters += both
         return (of_rows.view(ctx.shape), None, *of_adapters)
 
@@ -103,13 +105,13 @@ class _GatedMlp(torch.autograd.Function):
         first, second, third = ctx.frozen
         gradient = gradient.reshape(len(rows), -1)
         active = _active(gate, up)
-        of_active, *of_third = _backward(gradient, active, narrow, third, *adapters[4:], None)
+        of_active, *of_third = _backward(gradient, active, narrow, third, adapters[4:], None)
         del active
         of_gate, of_up = _active_backward(gate, up, of_active)
         del of_active
-        of_rows, *of_first = _backward(of_gate, rows, narrow_gate, first, *adapters[:2], None)
+        of_rows, *of_first = _backward(of_gate, rows, narrow_gate, first, adapters[:2], None)
         del of_gate
-        of_rows, *of_second = _backward(of_up, rows, narrow_up, second, *adapters[2:4], of_rows)
+        of_rows, *of_second = _backward(of_up, rows, narrow_up, second, adapters[2:4], of_rows)
         return (of_rows.view(ctx.shape), None, *of_first, *of_second, *of_third)
 
 
@@ -118,7 +120,7 @@ def _liger() -> Any:
     if not torch.cuda.is_available():
         return None
     try:
-        from liger_kernel.ops import swiglu
+        from liger_kernel.ops import swiglu  # type: ignore[import-not-found]  # optional
     except ImportError:
         return None
     return swiglu
@@ -187,11 +189,13 @@ def _cast(layer: Any, inputs: Any) -> Any:
 
 def _linear(layer: Any, inputs: Any, *_: Any, **__: Any) -> Any:
     frozen, down, up = _parts(layer)
-    return _Linears.apply(_cast(layer, inputs), (frozen,), down, up)[0]
+    compute: Any = _Linears.apply
+    return compute(_cast(layer, inputs), (frozen,), down, up)[0]
 
 
 def _mlp(module: Any, inputs: Any) -> Any:
     parts = [_parts(getattr(module, name)) for name in _GATED]
     adapters = [weight for _, *both in parts for weight in both]
     inputs = _cast(module.gate_proj, inputs)
-    return _GatedMlp.apply(inputs, tuple(part[0] for part in parts), *adapters)
+    compute: Any = _GatedMlp.apply
+    return compute(inputs, tuple(part[0] for part in parts), *adapters)

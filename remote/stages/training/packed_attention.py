@@ -69,9 +69,9 @@ def works() -> bool:
     """Whether torch's FlashAttention computes here what SDPA does, gradients included."""
     if not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 0):
         return False
-    make = {"device": "cuda", "dtype": torch.bfloat16}
-    lengths, results = (5, 9), []
-    drawn = torch.randn(3, 1, 2, sum(lengths), 64, **make)
+    lengths = (5, 9)
+    results: list[list[Any]] = []
+    drawn = torch.randn(3, 1, 2, sum(lengths), 64, device="cuda", dtype=torch.bfloat16)
     for way in ("packed", "dense"):
         query, key, value = (part.clone().requires_grad_() for part in drawn)
         try:
@@ -80,7 +80,8 @@ def works() -> bool:
                 seen, _ = packed_attention(None, query, key, value, None, cu_seq_lens_q=ends)
             else:
                 heads = zip(*(part.split(lengths, 2) for part in (query, key, value)), strict=True)
-                parts = [functional.scaled_dot_product_attention(*p, is_causal=True) for p in heads]
+                dense: Any = functional.scaled_dot_product_attention
+                parts = [dense(*part, is_causal=True) for part in heads]
                 seen = torch.cat(parts, 2).transpose(1, 2)
             seen.float().square().sum().backward()
         except (RuntimeError, TypeError, AttributeError, NotImplementedError):

@@ -31,7 +31,7 @@ def has_flash(device: Any, dtype: Any, heads: int, key_heads: int, width: int) -
     if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
         return False
     make = {"device": device, "dtype": dtype}
-    draw = torch.randn(2, 5, heads + 2 * key_heads, width, **make)
+    draw: Any = torch.randn(2, 5, heads + 2 * key_heads, width, **make)
     query, key, value = draw.split([heads, key_heads, key_heads], 2)
     ends = torch.tensor([0, 1, 2], dtype=torch.int32, device=device)
     starts = torch.tensor([0, 5, 10], dtype=torch.int32, device=device)

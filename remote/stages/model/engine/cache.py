@@ -54,13 +54,15 @@ def slot_bytes(config: Any, length: int, item: int = 2) -> int:
 
 
 def free_bytes() -> int | None:
-    """GPU memory that can be had; None where there is none."""
+    """GPU memory that can be had in large pieces; None where there is no GPU.
+
+    To be called when what is not used was given back: what is reserved then is in use or in pieces.
+    """
     if not torch.cuda.is_available():
         return None
     free, total = torch.cuda.mem_get_info()
-    used = torch.cuda.memory_allocated()
     share = getattr(torch.cuda.memory, "get_per_process_memory_fraction", lambda: 1.0)()
-    return int(min(free + torch.cuda.memory_reserved(), share * total) - used)
+    return int(min(free, share * total - torch.cuda.memory_reserved()))
 
 
 def uses_dense(model: Any, free: int | None, slot: int, rows: int) -> bool:

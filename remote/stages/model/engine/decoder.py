@@ -53,7 +53,7 @@ def longest_window(model: Any) -> int | None:
 
 def dense_bytes(model: Any) -> int:
     """What the dequantised copies of `model`'s weights would take; 0 where none is quantised."""
-    bases = [base_of(layer) for layer in _linear_layers(bare_model(model))]
+    bases: list[Any] = [base_of(layer) for layer in _linear_layers(bare_model(model))]
     return sum(2 * base.in_features * base.out_features for base in bases if is_quantised(base))
 
 

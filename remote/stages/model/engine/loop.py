@@ -9,16 +9,19 @@ from typing import Any
 
 import torch
 
+from ...common.oom_retry import free_gpu_memory
 from .attention import PromptAttention, StepAttention, has_flash
-from .cache import Cache
+from .cache import Cache, free_bytes
 from .choice import Truncation, choose, uniforms
 from .decoder import Decoder
+from .flags import Flags
 from .prefixes import shared_prefixes
 from .stop_table import DELIMITED
 
 PROMPT_TOKENS = 8192  # of prompts that are computed at once
 _REFILL = 16  # a refill waits until one slot in so many is free
 _SMALLEST = 16  # rows of the smallest graph
+_SPARE, _LEAST_FREE = 1.5, 2**29  # of what a step needs, and bytes, that a capture leaves free
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Loop:
         self._in_slot: dict[int, int] = {}  # place of the row, by slot
         self._since: dict[int, int] = {}  # step at which the slot was filled
         self._number = 0
-        self._flags = _Flags(slots, decoder.device)
+        self._flags = Flags(slots, decoder.device)
         self.steps, self.useful, self.prompt_tokens = 0, 0, 0
 
     def run(
@@ -245,48 +248,30 @@ class Loop:
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         self._captured.append(step)  # its tensors are the graph's too
-        return captured(step, self._slots, self._pool)
+        return captured(step, self._slots, self._pool) or step
 
 
-def captured(step: Callable[[], None], slots: Slots, pool: Any) -> Callable[[], None]:
+def captured(step: Callable[[], None], slots: Slots, pool: Any) -> Callable[[], None] | None:
     """`step` as a CUDA graph, which is launched at once; its trial run leaves `slots` as it was.
 
-    Graphs share a memory pool: they run one after another, and nothing of one outlives it.
+    Graphs share a memory pool: they run one after another, and nothing of one outlives it. None
+    where memory is short: an allocation that fails in a capture leaves torch unable to free any.
     """
     before = {name: part.clone() for name, part in vars(slots).items()}
-    stream = torch.cuda.Stream()
+    torch.cuda.reset_peak_memory_stats()
+    used = torch.cuda.memory_allocated()
+    stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         step()
     torch.cuda.current_stream().wait_stream(stream)
+    for name, part in before.items():
+        getattr(slots, name).copy_(part)
+    needed = torch.cuda.max_memory_allocated() - used
+    free_gpu_memory()
+    if (free_bytes() or 0) < _SPARE * needed + _LEAST_FREE:
+        return None
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, pool=pool):
         step()
-    for name, part in before.items():
-        getattr(slots, name).copy_(part)
     return graph.replay
-
-
-class _Flags:
-    """Which slots have ended, read one step late so that the device never waits for the host."""
-
-    def __init__(self, slots: int, device: Any) -> None:
-        self._cuda = device.type == "cuda"
-        make = {"dtype": torch.bool, "pin_memory": self._cuda}
-        self._host = [torch.zeros(slots, **make) for _ in range(2)]
-        self._events = [torch.cuda.Event() for _ in range(2)] if self._cuda else []
-        self._numbers: deque[tuple[int, int]] = deque(maxlen=2)  # step, and its half of `_host`
-        self._half = 0
-
-    def write(self, number: int, over: Any) -> None:
-        self._half = 1 - self._half
-        self._host[self._half].copy_(over, non_blocking=True)
-        if self._cuda:
-            self._events[self._half].record()
-        self._numbers.append((number, self._half))
-
-    def read(self) -> tuple[int, list[bool]]:
-        number, half = self._numbers[0 if self._cuda else -1]
-        if self._cuda:
-            self._events[half].synchronize()
-        return number, self._host[half].tolist()

@@ -30,6 +30,7 @@ def shared_prefixes(prompts: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
 
 def _common(prompts: Sequence[Sequence[int]]) -> tuple[int, ...]:
     """What all begin with, less than the whole of the shortest."""
-    first, last = min(prompts), max(prompts)  # in the order of their tokens: the least alike
+    ordered = sorted(map(tuple, prompts))
+    first, last = ordered[0], ordered[-1]  # the least alike
     same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     return tuple(token for token, _ in same)[: min(map(len, prompts)) - 1]
