@@ -9,7 +9,7 @@ import torch
 
 from .decoder import Decoder, dense_bytes
 
-LEAST, MOST = 16, 512  # slots; more than that gained 5 % where it was measured
+MOST = 512  # slots; more than that gained 5 % where it was measured
 GRAIN = 64  # tokens by which the length of a slot grows
 _RESERVE = 6 * 2**30  # for what prompts and a step need, and graphs
 _LOGITS = 16  # bytes of a step for each token of the vocabulary and row
