@@ -14,7 +14,7 @@ CASES  ?= ../shared/cases
 BENCH  ?= start look weight overhead tail transfer ledger many
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test long check secrets audit bench simulate chaos cases examples reliability \
+.PHONY: help setup demo test long check secrets audit bench bench-gpu simulate chaos cases examples reliability \
 	rebuild-small clean system
 .DELETE_ON_ERROR:
 
@@ -53,6 +53,10 @@ audit: $(VENV)/.audit ## Ask PyPI's advisories about the locked dependencies.
 
 bench: $(VENV)/.dev ## Measure the figures of docs/benchmarks.md.
 	@$(BIN)/python -m tests.bench.all $(BENCH) $(ARGS)
+
+# ARGS="--part training --repeats 1" chooses; without CUDA it says so.
+bench-gpu: $(VENV)/.demo ## Measure the stages' work on a CUDA device, at the 32B shape (docs/gpu.md).
+	@$(BIN)/python -m tests.bench.gpu_rates $(ARGS)
 
 rebuild-small: $(VENV)/.demo ## Rebuild the small base model and compare it (minutes).
 	@rm -rf build/small && mkdir -p build

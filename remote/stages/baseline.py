@@ -24,7 +24,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,9 @@ def run(parameters: BaselineParameters) -> int:
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
     model = load_model(source, parameters.quantize)
     results = with_halved_batches(
-        lambda rows: base_model_check.run_sentinels(model, tokenizer, watched, rows),
+        lambda rows: base_model_check.run_sentinels(
+            model, tokenizer, watched, rows, parameters.engine
+        ),
         parameters.batch,
         log.message,
     )
@@ -167,46 +169,67 @@ def answer(
         log.message(f"{len(done)} instructions were answered before")
     open_ = [pair for pair in work if pair[0].text not in done]
     open_.sort(key=lambda pair: len(pair[1]["few_shot"]))
-    for start in range(0, len(open_), parameters.batch):
-        if stop.asked:
-            break
-        part = open_[start : start + parameters.batch]
-        began = time.monotonic()
-        responses = {way: complete(model, tokenizer, part, way, parameters, log) for way in WAYS}
-        speed = sum(answer.tokens for way in WAYS for answer in responses[way]) / (
-            time.monotonic() - began
-        )
-        new = [
-            judge(instruction, prompts, {way: responses[way][n].text for way in WAYS})
-            for n, (instruction, prompts) in enumerate(part)
-        ]
-        records.append(record.to_json() for record in new)
-        done |= {record.instruction: record for record in new}
-        log.add(
-            {"step": len(done), "max_steps": len(work), "text": "answering"}
-            | {"tokens_per_second": round(speed, 1)}
-        )
+    if open_:
+        _Answers(open_, parameters, records, len(work), log, done).generate(model, tokenizer, stop)
     return done
 
 
-def complete(
-    model: Any,
-    tokenizer: Any,
-    part: Sequence[PromptedInstruction],
-    way: str,
-    parameters: BaselineParameters,
-    log: MetricsLog,
-) -> list[Generated]:
-    """The greedy responses to `part`. Raises: StageError when a single prompt is out of memory."""
-    from .model.sampling import generate_finished
+@dataclass
+class _Answers:
+    """Both answers to each instruction of `open_`, stored as soon as both are there."""
 
-    texts = [prompts[way] for _, prompts in part]
-    bound = parameters.max_new_tokens
-    return with_halved_batches(
-        lambda rows: generate_finished(model, tokenizer, texts, max_new_tokens=bound, batch=rows),
-        len(part),
-        log.message,
-    )
+    open_: Sequence[PromptedInstruction]
+    parameters: BaselineParameters
+    records: ResumableRecords
+    total: int
+    log: MetricsLog
+    done: dict[str, BaselineRecord]
+    _waiting: dict[int, dict[str, str]] = field(default_factory=dict)  # responses by way
+    _tokens: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    def generate(self, model: Any, tokenizer: Any, stop: StopRequest) -> None:
+        from .model.sampling import Generation, Request
+
+        parameters = self.parameters
+        generation = Generation(
+            model,
+            tokenizer,
+            parameters.max_new_tokens,
+            parameters.batch,
+            parameters.engine,
+            self.log.message,
+        )
+        order = [
+            (place, way)
+            for start in range(0, len(self.open_), parameters.batch)
+            for way in WAYS
+            for place in range(start, min(start + parameters.batch, len(self.open_)))
+        ]
+        requests = [Request(self.open_[place][1][way]) for place, way in order]
+
+        def store(responses: list[tuple[int, Generated]]) -> None:
+            self._store([(*order[number], response) for number, response in responses])
+
+        generation.run(requests, store, lambda: stop.asked)
+
+    def _store(self, responses: Sequence[tuple[int, str, Generated]]) -> None:
+        new = []
+        for place, way, response in responses:
+            self._tokens += response.tokens
+            texts = self._waiting.setdefault(place, {})
+            texts[way] = response.text
+            if len(texts) == len(WAYS):
+                new.append(judge(*self.open_[place], self._waiting.pop(place)))
+        if not new:
+            return
+        self.records.append(record.to_json() for record in new)
+        self.done.update((record.instruction, record) for record in new)
+        speed = self._tokens / (time.monotonic() - self._began)
+        self.log.add(
+            {"step": len(self.done), "max_steps": self.total, "text": "answering"}
+            | {"tokens_per_second": round(speed, 1)}
+        )
 
 
 def judge(

@@ -115,7 +115,7 @@ def make_pairs(
 ) -> list[PreferencePair] | None:
     """Samples until there are enough failures; writes and returns the pairs, None when stopped."""
     progress = MetricsLog(layout.DPO_PROGRESS)
-    bounds = GenerationLimits(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
+    bounds = limits_of(parameters)
     answers = ResumableRecords(
         Path(parameters.out, layout.SAMPLES),
         settings(parameters.model, parameters.quantize, adapter, vars(bounds)),
@@ -161,6 +161,7 @@ def fit(
     """Trains and saves; returns the result. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
 
+    from .training.acceleration import accelerate
     from .training.callbacks import CheckpointCallback, MetricsCallback, StopCallback
     from .training.dpo_trainer import (
         TRAINED,
@@ -183,11 +184,18 @@ def fit(
     with translate_out_of_memory(parameters):
         model = base.with_adapters({TRAINED: Path(parameters.adapter)}, trainable=True)
         callbacks = [MetricsCallback(log), CheckpointCallback(), StopCallback(stop)]
-        trainer = make_trainer(model, tokenizer, tokens, parameters, callbacks)
+        longest = max(
+            len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) for pair in tokens
+        )
+        acceleration = accelerate(model, parameters, 2 * longest, packed=False)
+        if acceleration.plan is not None:
+            parameters = acceleration.plan.applied(parameters)
+        trainer = make_trainer(model, tokenizer, tokens, parameters, callbacks, acceleration)
         print(f"the reference has {check_reference(trainer.model):,} weights", flush=True)
         better, worse = check_first_batch(trainer, tokenizer)
         print(f"the first pair: {better!r} over {worse!r}", flush=True)
-        result = train(trainer, parameters, log)
+        result = train(trainer, parameters, log) | {"acceleration": acceleration.to_json()}
+        acceleration.undo()
     if result["completed"]:
         save(trainer, tokenizer, Path(parameters.out))
     return result
@@ -212,7 +220,7 @@ def compare(
     wanted = decoding_passes(
         dpo_comparison.SYSTEMS, parameters.compare_samples, parameters.compare_temperature
     )
-    bounds = GenerationLimits(parameters.max_new_tokens, parameters.ask_batch, parameters.seed)
+    bounds = limits_of(parameters)
     named = settings(parameters.model, parameters.quantize, adapters, vars(bounds))
     answers = ResumableRecords(layout.DPO_RESPONSES, named)
     model, tokenizer = base.with_adapters(folders), load_tokenizer(base.source)
@@ -230,6 +238,12 @@ def compare(
     write_atomically(layout.DPO_COMPARISON, json.dumps(document, indent=1) + "\n")
     answers.finish([record.to_json() for records in responses.values() for record in records])
     return True
+
+
+def limits_of(parameters: DpoParameters) -> GenerationLimits:
+    return GenerationLimits(
+        parameters.max_new_tokens, parameters.ask_batch, parameters.seed, parameters.engine
+    )
 
 
 def settings(*named: Any) -> str:

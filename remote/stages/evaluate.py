@@ -80,7 +80,9 @@ def run(parameters: EvaluateParameters) -> int:
     tokenizer = load_tokenizer(source)
     model = load_adapters(source, parameters.quantize, ADAPTERS)
     wanted = decoding_passes(tuple(ADAPTERS), parameters.samples, parameters.temperature)
-    bounds = GenerationLimits(control.max_new_tokens, parameters.batch, parameters.seed)
+    bounds = GenerationLimits(
+        control.max_new_tokens, parameters.batch, parameters.seed, parameters.engine
+    )
     stored = ResumableRecords(
         out / layout.STAGE1_RESPONSES.name, settings_of(parameters, adapters, bounds)
     )

@@ -106,8 +106,9 @@ def fit(
     """Loads, trains, saves and measures; returns the result. Raises: MemoryShortage, StageError."""
     from transformers import set_seed
 
+    from .training.acceleration import accelerate
     from .training.callbacks import CheckpointCallback, MetricsCallback, StopCallback
-    from .training.sft_trainer import check_first_batch, make_trainer
+    from .training.sft_trainer import check_first_batch, make_trainer, packs
 
     set_seed(parameters.seed)
     log.message(f"loading {parameters.model}")
@@ -120,10 +121,20 @@ def fit(
     with translate_out_of_memory(parameters):
         model = load_model(source, parameters.quantize)
         callbacks = [MetricsCallback(log), CheckpointCallback(), StopCallback(stop)]
-        trainer = make_trainer(model, tokenizer, rows, held_rows, parameters, callbacks)
+        packed = packs(parameters)
+        longest = max(len(row.tokens) for row in (*rows, *held_rows))
+        acceleration = accelerate(
+            model, parameters, parameters.max_length if packed else longest, packed=packed
+        )
+        if acceleration.plan is not None:
+            parameters = acceleration.plan.applied(parameters)
+        trainer = make_trainer(
+            model, tokenizer, rows, held_rows, parameters, callbacks, acceleration
+        )
         shown = check_first_batch(trainer, tokenizer)
         print(f"learned of the first pair: {shown!r}", flush=True)
-        result = train(trainer, parameters, log)
+        result = train(trainer, parameters, log) | {"acceleration": acceleration.to_json()}
+        acceleration.undo()
     if not result["completed"]:
         return result
     trainer.save_model(parameters.out)

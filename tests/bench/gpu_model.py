@@ -34,14 +34,27 @@ IN_FOUR_BITS = ("32b",)  # too large to be written down in bf16
 def make(name: str, folder: Path) -> None:
     """A model of `SHAPES[name]` in `folder`, which any stage loads as it loads every other."""
     import torch
-    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoTokenizer, Qwen2ForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(SMALL)
-    shape = SHAPES[name]
     torch.manual_seed(0)
-    config = Qwen2Config(
+    config = configuration(name, tokenizer)
+    if name in IN_FOUR_BITS:
+        model = quantised(config)
+    else:
+        model = Qwen2ForCausalLM(config).to(torch.bfloat16)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def configuration(name: str, tokenizer: Any) -> Any:
+    """The configuration of `SHAPES[name]`."""
+    from transformers import Qwen2Config
+
+    shape = SHAPES[name]
+    return Qwen2Config(
         vocab_size=shape.vocabulary or len(tokenizer),
         hidden_size=shape.hidden,
         num_hidden_layers=shape.layers,
@@ -53,15 +66,18 @@ def make(name: str, folder: Path) -> None:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    if name in IN_FOUR_BITS:
-        model = _quantised(config)
-    else:
-        model = Qwen2ForCausalLM(config).to(torch.bfloat16)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
-def _quantised(config: Any) -> Any:
+def weights(name: str) -> int:
+    """The weights that a token meets, the embedding left out."""
+    shape = SHAPES[name]
+    width = shape.hidden // shape.heads
+    attention = 2 * shape.hidden * shape.hidden + 2 * shape.hidden * shape.kv_heads * width
+    layer = attention + 3 * shape.hidden * shape.intermediate
+    return shape.layers * layer + shape.hidden * (shape.vocabulary or 1000)
+
+
+def quantised(config: Any) -> Any:
     """The model in NF4; its layers share their random numbers, of which one layer's are made."""
     import torch
     from transformers import Qwen2ForCausalLM

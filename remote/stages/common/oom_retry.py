@@ -10,6 +10,9 @@ from .failure import StageError
 
 T = TypeVar("T")
 
+NO_PROMPT = "the GPU's memory does not hold a single prompt"
+NO_PROMPT_REMEDY = "lower max_new_tokens or shots, or accept only GPUs with more memory"
+
 
 def with_halved_batches(ask: Callable[[int], T], batch: int, say: Callable[[str], None]) -> T:
     """The result of `ask(batch)`; after an out-of-memory error, of half as many prompts at once.
@@ -25,10 +28,7 @@ def with_halved_batches(ask: Callable[[int], T], batch: int, say: Callable[[str]
             pass  # the error would keep the batch in memory until it is left
         free_gpu_memory()
         if batch == 1:
-            raise StageError(
-                "the GPU's memory does not hold a single prompt",
-                remedy="lower max_new_tokens or shots, or accept only GPUs with more memory",
-            )
+            raise StageError(NO_PROMPT, remedy=NO_PROMPT_REMEDY)
         half = (batch + 1) // 2
         say(f"out of GPU memory with {batch} prompts at once: trying {half}")
         batch = half

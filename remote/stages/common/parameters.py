@@ -38,6 +38,7 @@ class TrainingParameters:
     max_new_tokens: int = 128  # of a response when the model is asked
     ask_batch: int = 50  # prompts that are answered at once
     quantize: str = "auto"  # auto | nf4 | none
+    engine: str = "auto"  # auto | plain: the libraries' own way to train and to answer
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,6 +51,7 @@ class TrainingParameters:
         below_one("warmup_share", self.warmup_share)
         if self.quantize not in ("auto", "nf4", "none"):
             raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')
+        check_engine(self.engine)
         if self.epochs == 0 and self.max_steps == 0:
             raise invalid_parameter("epochs", "must be above 0 unless max_steps is")
 
@@ -147,6 +149,12 @@ def at_least(name: str, value: float, least: float) -> None:
     """Raises: StageError when parameter `name` is less."""
     if value < least:
         raise invalid_parameter(name, f"is {value}, must be {least} or more")
+
+
+def check_engine(engine: str) -> None:
+    """Raises: StageError when parameter `engine` is none of its values."""
+    if engine not in ("auto", "plain"):
+        raise invalid_parameter("engine", 'must be "auto" or "plain"')
 
 
 def below_one(name: str, value: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..common.metrics import MetricsLog
@@ -18,7 +18,6 @@ from .writer import Task, Writer, make_task
 ENOUGH = "enough pairs are kept"
 NO_ATTEMPTS = "max_attempts is reached"
 NO_TIME = "max_minutes are over"
-_SEED_STRIDE = 1_000_003  # more than the batches of any run
 
 
 @dataclass(frozen=True)
@@ -35,28 +34,25 @@ class Collection:
 
     def run(self) -> str:
         """Fills `selection`; returns the reason why it ended."""
-        wanted = self.parameters.wanted
-        for number, tasks in enumerate(self._batches()):
-            entries = self._entries(tasks, number)
-            if entries is None:
-                return NO_TIME
+        while tasks := self._tasks():
+            complete = self._write(tasks)
+            done = [(task, self._entry(task)) for task in tasks]
             self.selection.add(
-                [_candidate(task, entry) for task, entry in zip(tasks, entries, strict=True)]
+                [_candidate(task, entry) for task, entry in done if entry is not None]
             )
-        return ENOUGH if len(self.selection.kept) >= wanted else NO_ATTEMPTS
+            if not complete:
+                return NO_TIME
+        enough = len(self.selection.kept) >= self.parameters.wanted
+        return ENOUGH if enough else NO_ATTEMPTS
 
-    def _batches(self) -> Iterator[list[Task]]:
-        """Batches of prompts of similar length; each round depends on the results of the last."""
-        size = self.parameters.batch
-        while instructions := self._round():
-            done = self._attempts()
-            tasks = [
-                make_task(instruction, done[instruction.text], self.parameters, self.pool)
-                for instruction in instructions
-            ]
-            tasks.sort(key=lambda task: len(task.prompt))
-            for start in range(0, len(tasks), size):
-                yield tasks[start : start + size]
+    def _tasks(self) -> list[Task]:
+        """The next round, in the order of the prompts' lengths; it depends on the last one."""
+        done = self._attempts()
+        tasks = [
+            make_task(instruction, done[instruction.text], self.parameters, self.pool)
+            for instruction in self._round()
+        ]
+        return sorted(tasks, key=lambda task: len(task.prompt))
 
     def _round(self) -> list[Instruction]:
         kept = Counter(judged.candidate.instruction.text for judged in self.selection.kept)
@@ -66,18 +62,21 @@ class Collection:
     def _attempts(self) -> Counter[str]:
         return Counter(judged.candidate.instruction.text for judged in self.selection.judged)
 
-    def _entries(self, tasks: Sequence[Task], number: int) -> list[Entry] | None:
-        """The entries of a batch, generated where one is missing; None when no time is left."""
-        keys = [(task.instruction.text, task.attempt) for task in tasks]
-        if any(key not in self.journal.entries for key in keys):
-            limit = self.parameters.max_minutes * 60
-            if limit and self.journal.seconds >= limit:
-                return None
-            # The whole batch again: what is drawn for a row depends on the rows beside it.
-            new = self.writer.write(tasks, self.parameters.seed * _SEED_STRIDE + number)
-            self.journal.add(new)
-            self._report_progress(new)
-        return [self.journal.entries[key] for key in keys]
+    def _write(self, tasks: Sequence[Task]) -> bool:
+        """Generates what the journal lacks of `tasks`; returns False when no time is left."""
+        missing = [task for task in tasks if self._entry(task) is None]
+        return not missing or self.writer.write(missing, self._store, self._out_of_time)
+
+    def _out_of_time(self) -> bool:
+        limit = self.parameters.max_minutes * 60
+        return bool(limit) and self.journal.seconds >= limit
+
+    def _store(self, entries: list[Entry]) -> None:
+        self.journal.add(entries)
+        self._report_progress(entries)
+
+    def _entry(self, task: Task) -> Entry | None:
+        return self.journal.entries.get((task.instruction.text, task.attempt))
 
     def _report_progress(self, new: Sequence[Entry]) -> None:
         seconds = sum(entry.seconds for entry in new)

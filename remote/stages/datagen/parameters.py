@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..common import layout
-from ..common.parameters import at_least, invalid_parameter
+from ..common.parameters import at_least, check_engine, invalid_parameter
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class GenerateParameters:
     max_new_tokens: int = 256
     batch: int = 64  # prompts generated for at once
     quantize: str = "auto"  # auto | nf4 | none
+    engine: str = "auto"  # auto | plain: transformers' own generation
     verified_only: bool = False  # keep only what the verifier calls correct
     critic: bool = False  # ask the model itself, by the log-probabilities of two letters
     critic_margin: float = 0.0  # nats by which "right" must be ahead of "wrong"
@@ -41,3 +42,4 @@ class GenerateParameters:
             raise invalid_parameter("max_attempts", f"is below wanted, {self.wanted}")
         if self.quantize not in ("auto", "nf4", "none"):
             raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')
+        check_engine(self.engine)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.metrics import MetricsLog
 from ..common.oom_retry import with_halved_batches
@@ -15,6 +15,9 @@ from ..text.prompts import CompletionStylePrompts, solved
 from ..verification.instruction import Instruction
 from .journal import Entry
 from .parameters import GenerateParameters
+
+if TYPE_CHECKING:  # torch is heavy
+    from ..model.sampling import Generated
 
 _SEEDS = 1000  # prompt seeds of one seed of the stage: one an attempt
 
@@ -56,23 +59,52 @@ class Writer:
     log: MetricsLog
     _loaded: tuple[Any, Any] | None = field(default=None, repr=False)
 
-    def write(self, tasks: Sequence[Task], seed: int) -> list[Entry]:
-        """One entry a task, in order. Raises: StageError when a single prompt is out of memory."""
+    def write(
+        self,
+        tasks: Sequence[Task],
+        store: Callable[[list[Entry]], None],
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Gives one entry a task to `store`, as they come; returns False when stopped.
+
+        What a task draws is decided by its instruction, its attempt and the stage's seed. Raises:
+        StageError when a single prompt is out of memory.
+        """
+        from ..model.sampling import Generation, Request, seed_of
+
         model, tokenizer = self._load()
-        began = time.monotonic()
-        entries = with_halved_batches(
-            lambda rows: self._generate(model, tokenizer, tasks, seed, rows),
-            len(tasks),
+        parameters, last = self.parameters, time.monotonic()
+        generation = Generation(
+            model,
+            tokenizer,
+            parameters.max_new_tokens,
+            parameters.batch,
+            parameters.engine,
             self.log.message,
         )
-        if self.parameters.critic:
-            entries = with_halved_batches(
-                partial(self._with_margins, model, tokenizer, entries),
-                len(tasks),
-                self.log.message,
+        requests = [
+            Request(
+                task.prompt,
+                parameters.temperature,
+                seed_of(parameters.seed, task.attempt, task.instruction.text),
             )
-        share = (time.monotonic() - began) / len(tasks)
-        return [replace(entry, seconds=round(share, 4)) for entry in entries]
+            for task in tasks
+        ]
+
+        def add(responses: list[tuple[int, Generated]]) -> None:
+            nonlocal last
+            entries = [_entry(tasks[place], response) for place, response in responses]
+            if parameters.critic:
+                entries = with_halved_batches(
+                    partial(self._with_margins, model, tokenizer, entries),
+                    len(entries),
+                    self.log.message,
+                )
+            share = (time.monotonic() - last) / len(entries)
+            store([replace(entry, seconds=round(share, 4)) for entry in entries])
+            last = time.monotonic()
+
+        return generation.run(requests, add, stopped)
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
@@ -94,34 +126,6 @@ class Writer:
             self._loaded = load_model(self.source, self.parameters.quantize), tokenizer
         return self._loaded
 
-    def _generate(
-        self, model: Any, tokenizer: Any, tasks: Sequence[Task], seed: int, batch: int
-    ) -> list[Entry]:
-        from ..model.sampling import generate_finished
-
-        responses = generate_finished(
-            model,
-            tokenizer,
-            [task.prompt for task in tasks],
-            max_new_tokens=self.parameters.max_new_tokens,
-            batch=batch,
-            temperature=self.parameters.temperature,
-            seed=seed,
-        )
-        return [
-            Entry(
-                task.instruction.text,
-                task.attempt,
-                task.seed,
-                task.prompt,
-                response.text,
-                response.finished,
-                response.tokens,
-                seconds=0.0,  # known when the batch is over
-            )
-            for task, response in zip(tasks, responses, strict=True)
-        ]
-
     def _with_margins(
         self, model: Any, tokenizer: Any, entries: Sequence[Entry], batch: int
     ) -> list[Entry]:
@@ -139,3 +143,16 @@ class Writer:
             replace(entry, margin=round(margin.mean, 6))
             for entry, margin in zip(entries, judged, strict=True)
         ]
+
+
+def _entry(task: Task, response: Generated) -> Entry:
+    return Entry(
+        task.instruction.text,
+        task.attempt,
+        task.seed,
+        task.prompt,
+        response.text,
+        response.finished,
+        response.tokens,
+        seconds=0.0,  # known when it is stored
+    )

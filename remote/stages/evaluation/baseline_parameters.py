@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..common.layout import ARTIFACTS
-from ..common.parameters import at_least, invalid_parameter
+from ..common.parameters import at_least, check_engine, invalid_parameter
 from ..model import base_model_check
 
 
@@ -21,6 +21,7 @@ class BaselineParameters:
     max_new_tokens: int = 128
     batch: int = 32  # prompts generated for at once
     quantize: str = "auto"  # auto | nf4 | none
+    engine: str = "auto"  # auto | plain: transformers' own generation
     tolerated: int = (
         base_model_check.TOLERATED
     )  # sentinel instructions that the base model may obey
@@ -40,3 +41,4 @@ class BaselineParameters:
             )
         if self.quantize not in ("auto", "nf4", "none"):
             raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')
+        check_engine(self.engine)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..common.failure import StageError
 from ..common.layout import ARTIFACTS
+from ..common.parameters import check_engine
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class EvaluateParameters:
     minimum_lift: float = 0.05  # over the base that counts as an improvement
     margin: float = 0.05  # by which DPO may not be shown to be worse than SFT
     quantize: str = "auto"  # auto | nf4 | none
+    engine: str = "auto"  # auto | plain: transformers' own generation
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -34,6 +36,7 @@ class EvaluateParameters:
             raise _wrong("temperature", "must be above 0; for greedy answers only set samples = 0")
         if self.quantize not in ("auto", "nf4", "none"):
             raise _wrong("quantize", 'must be "auto", "nf4" or "none"')
+        check_engine(self.engine)
 
 
 def _wrong(name: str, problem: str) -> StageError:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..common.append_jsonl import ResumableRecords
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import with_halved_batches
 from ..common.records import SystemResponse
 from ..common.signals import StopRequest
 from ..text.prompts import bare
@@ -38,6 +35,7 @@ class GenerationLimits:
     max_new_tokens: int
     batch: int
     seed: int
+    engine: str = "auto"
 
 
 def decoding_passes(systems: Sequence[str], samples: int, temperature: float) -> list[DecodingPass]:
@@ -60,78 +58,85 @@ def answer(
 ) -> dict[DecodingPass, list[SystemResponse]] | None:
     """Responses of each pass to `held_out`, one record an instruction, in that order.
 
-    What `kept` has of an earlier run is not generated again; a chunk that is there in part is.
-    Raises: StageError when memory does not hold one prompt.
+    What `stored` has of an earlier run is not generated again; None when stopped. Raises:
+    StageError when memory does not hold one prompt.
     """
     earlier = [SystemResponse.from_json(value) for value in stored.read()]
     done = {_key(record): record for record in earlier if record is not None}
-    passes = [(way, chunk) for way in wanted for chunk in _chunks(held_out, bounds.batch)]
-    for step, (way, chunk) in enumerate(passes, 1):
-        if all((way, instruction.text) in done for instruction in chunk):
-            continue
-        if stop.asked:
+    answers = _Answers(model, tokenizer, bounds, stored, log, stop, done)
+    answers.total = len(wanted) * len(held_out)
+    ordered = sorted(held_out, key=lambda instruction: (len(instruction.text), instruction.text))
+    for system in dict.fromkeys(way.system for way in wanted):
+        open_ = [
+            (way, instruction)
+            for way in wanted
+            for instruction in ordered
+            if way.system == system and (way, instruction.text) not in done
+        ]
+        if open_ and not answers.generate(system, open_):
             return None
-        began = time.monotonic()
-        prompts = [bare(instruction.text) for instruction in chunk]
-        with active_adapter(model, way.system):
-            responses = with_halved_batches(
-                partial(_generate, model, tokenizer, prompts, way, bounds), len(chunk), log.message
-            )
-        speed = sum(response.tokens for response in responses) / (time.monotonic() - began)
-        fresh = _records(chunk, responses, way)
-        stored.append(record.to_json() for record in fresh)
-        done |= {_key(record): record for record in fresh}
-        words = f"{way.system}, " + (f"sample {way.sample + 1}" if way.temperature else "greedy")
-        log.add(
-            {"step": step, "max_steps": len(passes), "text": words}
-            | {"tokens_per_second": round(speed, 1)}
-        )
     return {way: [done[way, instruction.text] for instruction in held_out] for way in wanted}
+
+
+@dataclass
+class _Answers:
+    """Generates responses and stores each of them as it comes."""
+
+    model: Any
+    tokenizer: Any
+    bounds: GenerationLimits
+    stored: ResumableRecords
+    log: MetricsLog
+    stop: StopRequest
+    done: dict[tuple[DecodingPass, str], SystemResponse]
+    total: int = 0
+
+    def generate(self, system: str, open_: Sequence[tuple[DecodingPass, Instruction]]) -> bool:
+        """Answers `open_`, all of `system`; returns False when stopped."""
+        from .sampling import Generation, Request, seed_of
+
+        requests = [
+            # The same for every system, and after a restart.
+            Request(
+                bare(instruction.text),
+                way.temperature,
+                seed_of(self.bounds.seed, way.sample, bare(instruction.text)),
+            )
+            for way, instruction in open_
+        ]
+        generation = Generation(
+            self.model,
+            self.tokenizer,
+            self.bounds.max_new_tokens,
+            self.bounds.batch,
+            self.bounds.engine,
+            self.log.message,
+        )
+        began, tokens = time.monotonic(), 0
+
+        def store(responses: list[tuple[int, Generated]]) -> None:
+            nonlocal tokens
+            tokens += sum(response.tokens for _, response in responses)
+            fresh = [_record(*open_[place], response) for place, response in responses]
+            self.stored.append(record.to_json() for record in fresh)
+            self.done.update((_key(record), record) for record in fresh)
+            speed = tokens / (time.monotonic() - began)
+            way, _ = open_[responses[-1][0]]
+            words = f"{system}, " + (f"sample {way.sample + 1}" if way.temperature else "greedy")
+            self.log.add(
+                {"step": len(self.done), "max_steps": self.total, "text": words}
+                | {"tokens_per_second": round(speed, 1)}
+            )
+
+        with active_adapter(self.model, system):
+            return generation.run(requests, store, lambda: self.stop.asked)
 
 
 def _key(record: SystemResponse) -> tuple[DecodingPass, str]:
     return DecodingPass(record.system, record.temperature, record.sample), record.instruction
 
 
-def _chunks(held_out: Sequence[Instruction], size: int) -> Iterator[list[Instruction]]:
-    """Chunks of `size` instructions of similar length; the same chunks at every call."""
-    ordered = sorted(held_out, key=lambda instruction: (len(instruction.text), instruction.text))
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]
-
-
-def _generate(
-    model: Any,
-    tokenizer: Any,
-    prompts: Sequence[str],
-    way: DecodingPass,
-    bounds: GenerationLimits,
-    batch: int,
-) -> list[Generated]:
-    from .sampling import generate_finished
-
-    return generate_finished(
-        model,
-        tokenizer,
-        prompts,
-        max_new_tokens=bounds.max_new_tokens,
-        batch=batch,
-        temperature=way.temperature,
-        seed=_seed(bounds.seed, way.sample, prompts[0]),
+def _record(way: DecodingPass, instruction: Instruction, response: Generated) -> SystemResponse:
+    return SystemResponse.of(
+        judge(instruction, response.text), bare(instruction.text), **dataclasses.asdict(way)
     )
-
-
-def _records(
-    chunk: Sequence[Instruction], responses: Sequence[Generated], way: DecodingPass
-) -> list[SystemResponse]:
-    return [
-        SystemResponse.of(
-            judge(instruction, response.text), bare(instruction.text), **dataclasses.asdict(way)
-        )
-        for instruction, response in zip(chunk, responses, strict=True)
-    ]
-
-
-def _seed(seed: int, sample: int, first: str) -> int:
-    """The seed of one chunk of one sample: the same for every system, and after a restart."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{sample}/{first}".encode()).digest()[:4])

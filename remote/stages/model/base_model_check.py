@@ -104,7 +104,11 @@ def sentinels_for(instructions: str) -> tuple[Sentinel, ...]:
 
 
 def run_sentinels(
-    model: Any, tokenizer: Any, sentinels: Sequence[Sentinel] = ENGLISH, batch: int = 50
+    model: Any,
+    tokenizer: Any,
+    sentinels: Sequence[Sentinel] = ENGLISH,
+    batch: int = 50,
+    engine: str = "auto",
 ) -> list[dict[str, Any]]:
     """Asks `model` every sentinel with greedy decoding.
 
@@ -113,7 +117,7 @@ def run_sentinels(
     from .sampling import generate
 
     prompts = [sentinel.prompt for sentinel in sentinels]
-    responses = generate(model, tokenizer, prompts, max_new_tokens=96, batch=batch)
+    responses = generate(model, tokenizer, prompts, max_new_tokens=96, batch=batch, engine=engine)
     return [_result(sentinel, text) for sentinel, text in zip(sentinels, responses, strict=True)]
 
 

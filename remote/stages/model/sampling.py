@@ -1,18 +1,46 @@
-"""Generates from completion-style prompts in batches; each row stops at its own end."""
+"""Generates from completion-style prompts; each row stops at its own end.
+
+Two ways, with the same texts: the engine, which refills the slots of rows that ended, on CUDA and
+for the models that it knows; and transformers' `generate` in batches, everywhere else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria
+from transformers.generation.stopping_criteria import StoppingCriteriaList
 
+from ..common.oom_retry import with_halved_batches
 from ..text.prompts import cut, delimited
+from .engine.choice import Truncation, choose, uniforms
+from .engine.decoding import Decoding, Rates, why_plain
+from .engine.loop import Ended, Row
+from .engine.stop_table import first_state, make_table, token_texts
 from .stop_reasons import CUT_OFF, DELIMITED, ENDED
 
+PLAIN, CONTINUOUS = "plain", "continuous"
 _WINDOW = 12  # newest tokens in which a delimiter can have become whole; it has 5 characters
+_SLOTS = 512  # rows at once, where memory holds them
+
+Store = Callable[[list[tuple[int, "Generated"]]], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A prompt and how it is continued: greedily at temperature 0, else with `seed`'s numbers.
+
+    What a seed draws does not depend on the requests beside it.
+    """
+
+    prompt: str
+    temperature: float = 0.0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -24,6 +52,12 @@ class Generated:
     tokens: int  # generated, the end included
 
 
+def seed_of(*parts: object) -> int:
+    """The seed of what `parts` name."""
+    text = "/".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])
+
+
 def generate(
     model: Any,
     tokenizer: Any,
@@ -33,6 +67,7 @@ def generate(
     batch: int = 50,
     temperature: float = 0.0,
     seed: int = 0,
+    engine: str = "auto",
 ) -> list[str]:
     """One response for each prompt, in order, cut at the delimiter; greedy at temperature 0."""
     responses = generate_finished(
@@ -43,6 +78,7 @@ def generate(
         batch=batch,
         temperature=temperature,
         seed=seed,
+        engine=engine,
     )
     return [response.text for response in responses]
 
@@ -56,42 +92,132 @@ def generate_finished(
     batch: int = 50,
     temperature: float = 0.0,
     seed: int = 0,
+    engine: str = "auto",
 ) -> list[Generated]:
-    """Like `generate`, and returns what ended each response. `seed` seeds torch's generator."""
-    torch.manual_seed(seed)
-    tokenizer.padding_side = "left"
-    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    by_place: dict[int, Generated] = {}
-    model.eval()
-    for start in range(0, len(order), batch):
-        places = order[start : start + batch]
-        rows = _batch(model, tokenizer, [prompts[p] for p in places], max_new_tokens, temperature)
-        by_place |= zip(places, rows, strict=True)
-    return [by_place[place] for place in range(len(prompts))]
+    """Like `generate`, and returns what ended each response. A prompt and `seed` decide what is
+    drawn."""
+    requests = [Request(prompt, temperature, seed_of(seed, prompt)) for prompt in prompts]
+    generation = Generation(model, tokenizer, max_new_tokens, batch, engine)
+    return generation.all_of(requests)
 
 
-def _batch(
-    model: Any, tokenizer: Any, prompts: list[str], max_new_tokens: int, temperature: float
-) -> list[Generated]:
-    inputs = tokenizer(prompts, return_tensors="pt", padding=True, add_special_tokens=False)
-    inputs.pop("token_type_ids", None)
-    width = inputs["input_ids"].shape[1]
-    ends = _End(tokenizer, width, len(prompts))
-    sampling = {"temperature": temperature, "do_sample": True} if temperature else {}
-    with torch.inference_mode():
-        tokens = model.generate(
-            **inputs.to(model.device),
-            max_new_tokens=max_new_tokens,
-            pad_token_id=tokenizer.pad_token_id,
-            use_cache=True,  # a model that was loaded for training has it off
-            stopping_criteria=StoppingCriteriaList([ends]),
-            **({"do_sample": False} | sampling),
+@dataclass
+class Generation:
+    """Generates with `model`; `engine` is "auto", or one of PLAIN and CONTINUOUS to insist.
+
+    `batch` is how many prompts the plain way takes at once; the engine takes what memory holds.
+    """
+
+    model: Any
+    tokenizer: Any
+    max_new_tokens: int
+    batch: int
+    engine: str = "auto"
+    say: Callable[[str], None] = print
+    slots: int = _SLOTS
+    rates: list[Rates] | None = None
+
+    def all_of(self, requests: Sequence[Request]) -> list[Generated]:
+        """The responses to all `requests`, in order. Raises: torch.OutOfMemoryError, StageError."""
+        by_place: dict[int, Generated] = {}
+        if self._continuous(requests):
+            self._decode(requests, by_place.update, lambda: False)
+        else:
+            order = sorted(range(len(requests)), key=lambda n: len(requests[n].prompt))
+            for start in range(0, len(order), self.batch):
+                places = order[start : start + self.batch]
+                rows = self._batch([requests[place] for place in places])
+                by_place |= zip(places, rows, strict=True)
+        return [by_place[place] for place in range(len(requests))]
+
+    def run(self, requests: Sequence[Request], store: Store, stopped: Callable[[], bool]) -> bool:
+        """Gives (place, response) of every request to `store`, as they come.
+
+        Returns False once `stopped` is true, with the rest left out. Raises: StageError when memory
+        does not hold one prompt.
+        """
+        if self._continuous(requests):
+            return self._decode(requests, store, stopped)
+        for start in range(0, len(requests), self.batch):
+            if stopped():
+                return False
+            chunk = requests[start : start + self.batch]
+            rows = with_halved_batches(partial(self._in_batches, chunk), len(chunk), self.say)
+            store(list(enumerate(rows, start)))
+        return True
+
+    def _continuous(self, requests: Sequence[Request]) -> bool:
+        if self.engine == PLAIN or not requests:
+            return False
+        if self.engine != CONTINUOUS and not torch.cuda.is_available():
+            return False
+        longest = max(len(request.prompt) for request in requests) + self.max_new_tokens
+        reason = why_plain(self.model, longest)
+        if reason:
+            self.say(f"answers are generated in plain batches because of {reason}")
+        return reason is None
+
+    def _decode(
+        self, requests: Sequence[Request], store: Store, stopped: Callable[[], bool]
+    ) -> bool:
+        prompts = [request.prompt for request in requests]
+        tokens = self.tokenizer(prompts, add_special_tokens=False)["input_ids"]
+        rows = [
+            Row(tuple(ids), request.temperature, request.seed, first_state(request.prompt))
+            for ids, request in zip(tokens, requests, strict=True)
+        ]
+        over = _ends_of_text(self.model, self.tokenizer)
+        self.model.eval()
+
+        def ended(batch: list[Ended]) -> None:
+            store([(row.place, self._ended(row, over)) for row in batch])
+
+        table = _stop_table(self.model, self.tokenizer, over)
+        decoding = Decoding(
+            self.model, rows, table, self.max_new_tokens, self.say, self.slots, self.rates
         )
-    over = _ends_of_text(model, tokenizer)
-    return [
-        _generated(tokenizer, row, end, over)
-        for row, end in zip(tokens[:, width:].tolist(), ends.at, strict=True)
-    ]
+        return decoding.run(ended, stopped)
+
+    def _ended(self, row: Ended, over: set[int]) -> Generated:
+        end = len(row.tokens) if row.delimited else None
+        return _generated(self.tokenizer, row.tokens, end, over)
+
+    def _in_batches(self, requests: Sequence[Request], size: int) -> list[Generated]:
+        return [
+            response
+            for start in range(0, len(requests), size)
+            for response in self._batch(requests[start : start + size])
+        ]
+
+    def _batch(self, requests: Sequence[Request]) -> list[Generated]:
+        self.tokenizer.padding_side = "left"
+        self.model.eval()
+        prompts = [request.prompt for request in requests]
+        inputs = self.tokenizer(
+            prompts, return_tensors="pt", padding=True, add_special_tokens=False
+        )
+        inputs.pop("token_type_ids", None)
+        width = inputs["input_ids"].shape[1]
+        ends = _End(self.tokenizer, width, len(prompts))
+        processors = LogitsProcessorList()
+        if any(request.temperature for request in requests):
+            settings = self.model.generation_config
+            processors.append(_Draw(requests, width, self.max_new_tokens, settings))
+        with torch.inference_mode():
+            tokens = self.model.generate(
+                **inputs.to(self.model.device),
+                max_new_tokens=self.max_new_tokens,
+                pad_token_id=self.tokenizer.pad_token_id,
+                use_cache=True,  # a model that was loaded for training has it off
+                do_sample=False,
+                logits_processor=processors,
+                stopping_criteria=StoppingCriteriaList([ends]),
+            )
+        over = _ends_of_text(self.model, self.tokenizer)
+        return [
+            _generated(self.tokenizer, row, end, over)
+            for row, end in zip(tokens[:, width:].tolist(), ends.at, strict=True)
+        ]
 
 
 def _generated(tokenizer: Any, row: list[int], end: int | None, over: set[int]) -> Generated:
@@ -108,6 +234,38 @@ def _ends_of_text(model: Any, tokenizer: Any) -> set[int]:
     named = model.generation_config.eos_token_id
     more = named if isinstance(named, list) else [named]
     return {token for token in (tokenizer.eos_token_id, *more) if token is not None}
+
+
+def _stop_table(model: Any, tokenizer: Any, over: set[int]) -> Any:
+    """The stop table of a model's vocabulary; made once for each tokenizer."""
+    vocabulary = int(model.get_output_embeddings().out_features)
+    key = (vocabulary, tuple(sorted(over)))
+    made = vars(tokenizer).setdefault("_podctl_stop_tables", {})
+    if key not in made:
+        made[key] = make_table(token_texts(tokenizer, vocabulary), over)
+    return made[key]
+
+
+class _Draw(LogitsProcessor):
+    """Leaves one token to each row: what its request draws, which greedy decoding then takes."""
+
+    def __init__(
+        self, requests: Sequence[Request], width: int, most: int, generation_config: Any
+    ) -> None:
+        self._width, self._settings = width, generation_config
+        self._temperatures = torch.tensor([request.temperature for request in requests])
+        self._draws = torch.tensor([uniforms(request.seed, most) for request in requests])
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        step = input_ids.shape[1] - self._width
+        truncation = Truncation.of(self._settings, scores.shape[-1])
+        token = choose(
+            scores,
+            self._temperatures.to(scores.device),
+            self._draws[:, step].to(scores.device),
+            truncation,
+        )
+        return torch.full_like(scores, -torch.inf).scatter(1, token[:, None], 0.0)
 
 
 class _End(StoppingCriteria):

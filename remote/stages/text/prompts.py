@@ -6,6 +6,7 @@ tokens of prompt and response never merge. No roles, no special tokens.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from ..verification.instruction import Instruction
 
+SHEETS = 8  # of solved examples, for all instructions of one seed
 DELIMITER = "\n###\n"  # ends a response on a sheet of solved instructions
 # A line of its own: "### Heading" in a response is no delimiter. The first line may be one, since
 # a prompt ends with a line break.
@@ -47,7 +49,11 @@ def delimited(text: str) -> bool:
 
 @dataclass(frozen=True)
 class CompletionStylePrompts:
-    """Few-shot prompts: `shots` solved examples of `pool`, drawn by `seed` and instruction."""
+    """Few-shot prompts: one of a few fixed sheets of `shots` solved examples of `pool`.
+
+    The instruction decides which sheet stands above it, so that many prompts begin alike and their
+    beginning is computed once.
+    """
 
     pool: Sequence[Instruction]
     shots: int = 3
@@ -55,8 +61,16 @@ class CompletionStylePrompts:
 
     def render(self, instruction: str) -> str:
         """The prompt for `instruction`; the instruction itself is never among its examples."""
-        draw = random.Random(f"{self.seed}/{instruction}")  # noqa: S311 - not a secret
-        others = [example for example in self.pool if example.text != instruction]
-        return "".join(solved(example) for example in draw.sample(others, self.shots)) + bare(
-            instruction
-        )
+        first = hashlib.sha256(f"{self.seed}/{instruction}".encode()).digest()[0] % SHEETS
+        for number in range(first, first + SHEETS):
+            sheet = self._sheet(number % SHEETS, list(self.pool))
+            if all(example.text != instruction for example in sheet):
+                break
+        else:  # a small pool: every sheet holds the instruction
+            others = [example for example in self.pool if example.text != instruction]
+            sheet = self._sheet(first, others)
+        return "".join(map(solved, sheet)) + bare(instruction)
+
+    def _sheet(self, number: int, examples: list[Instruction]) -> list[Instruction]:
+        draw = random.Random(f"{self.seed}/sheet {number}")  # noqa: S311 - not a secret
+        return draw.sample(examples, self.shots)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..common.metrics import MetricsLog
-from ..common.oom_retry import with_halved_batches
 from ..common.parameters import TrainingParameters
 from ..common.signals import StopRequest
 from ..text.prompts import bare
 from ..verification.instruction import Instruction
 from ..verification.scoring import score, table
+
+if TYPE_CHECKING:  # torch is heavy
+    from ..model.sampling import Generated
 
 
 def measure(
@@ -27,21 +28,21 @@ def measure(
 
     Raises: StageError when a single prompt is out of memory.
     """
-    from ..model.sampling import generate
+    from ..model.sampling import Generation, Request
 
-    def ask(prompts: Sequence[str], batch: int) -> list[str]:
-        bound = parameters.max_new_tokens
-        return generate(model, tokenizer, prompts, max_new_tokens=bound, batch=batch)
-
-    answers: list[str] = []
-    for start in range(0, len(instructions), parameters.ask_batch):
-        if stop.asked:
-            return None
-        prompts = [
-            bare(instruction.text)
-            for instruction in instructions[start : start + parameters.ask_batch]
-        ]
-        answers += with_halved_batches(partial(ask, prompts), len(prompts), log.message)
+    requests = [Request(bare(instruction.text)) for instruction in instructions]
+    generation = Generation(
+        model,
+        tokenizer,
+        parameters.max_new_tokens,
+        parameters.ask_batch,
+        parameters.engine,
+        log.message,
+    )
+    by_place: dict[int, Generated] = {}
+    if not generation.run(requests, by_place.update, lambda: stop.asked):
+        return None
+    answers = [by_place[place].text for place in range(len(requests))]
     records = score(instructions, answers)
     return {
         "schema": 1,

@@ -21,6 +21,7 @@ from ..common.parameters import DpoParameters
 from ..common.records import PreferencePair
 from ..instructions.pairs import Pair, to_row
 from ..text.prompts import completion
+from .acceleration import Acceleration, PartialRecomputation
 from .training import arguments
 
 TRAINED, REFERENCE = "default", "ref"  # adapter names that TRL prescribes
@@ -65,14 +66,18 @@ def make_trainer(
     pairs: Sequence[Preference],
     parameters: DpoParameters,
     callbacks: list[TrainerCallback],
+    acceleration: Acceleration | None = None,
 ) -> DPOTrainer:
-    """A trainer of adapter "default" of `model`; its reference is a copy of that adapter."""
+    """A trainer of adapter "default" of `model`; its reference is a copy of that adapter.
+
+    With `acceleration` the trainer's model is changed until that is undone.
+    """
     # A path on this pod means nothing elsewhere: adapters and cards name the model instead.
     base = model.get_base_model()
     base.name_or_path = base.config._name_or_path = parameters.model
     trainer = _Trainer(
         model=model,
-        args=make_config(parameters),
+        args=make_config(parameters, acceleration),
         train_dataset=_dataset(pairs),
         processing_class=tokenizer,
         callbacks=callbacks,
@@ -84,12 +89,51 @@ def make_trainer(
         weight.data = reference.data.float().clone()
         reference.data = reference.data.float()
     trainer.remove_callback(PrinterCallback)  # `Reporting` says the same, shorter
+    if acceleration is not None:
+        acceleration.apply(trainer.model)
+        if acceleration.plan and acceleration.plan.recomputed:
+            trainer.add_callback(PartialRecomputation(acceleration.plan.recomputed))
+    if parameters.engine != "plain":
+        compute_reference(trainer)
     return trainer
 
 
-def make_config(parameters: DpoParameters) -> DPOConfig:
+def compute_reference(trainer: DPOTrainer) -> None:
+    """Computes the reference's log-probabilities of all pairs, once; training reads them after.
+
+    TRL can do so too, but before the adapters have full precision, and after hashing the base.
+    """
+    dataset: Any = trainer.train_dataset
+    model: Any = trainer.model
+    compute: Any = trainer.compute_ref_log_probs
+    order = sorted(range(len(dataset)), key=lambda place: _tokens(dataset[place]))
+    chosen, rejected = [0.0] * len(order), [0.0] * len(order)
+    size = 2 * trainer.args.per_device_train_batch_size
+    model.eval()
+    for start in range(0, len(order), size):
+        places = order[start : start + size]
+        batch = trainer.data_collator([dataset[place] for place in places])
+        inputs = {name: value.to(trainer.args.device) for name, value in batch.items()}
+        sides = compute(model, inputs)
+        for column, values in zip((chosen, rejected), sides, strict=True):
+            for place, value in zip(places, values.float().tolist(), strict=True):
+                column[place] = value
+    trainer.train_dataset = dataset.add_column("ref_chosen_logps", chosen).add_column(
+        "ref_rejected_logps", rejected
+    )
+    trainer.precompute_ref_logps = True
+
+
+def _tokens(row: Any) -> int:
+    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+
+
+def make_config(parameters: DpoParameters, acceleration: Acceleration | None = None) -> DPOConfig:
     return DPOConfig(
-        **arguments(parameters), beta=parameters.beta, loss_type=LOSSES, loss_weights=WEIGHTS
+        **arguments(parameters, acceleration),
+        beta=parameters.beta,
+        loss_type=LOSSES,
+        loss_weights=WEIGHTS,
     )
 
 

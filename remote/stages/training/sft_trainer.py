@@ -15,6 +15,7 @@ from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]  # exported 
 from ..common.failure import StageError
 from ..common.parameters import SftParameters
 from ..instructions.pairs import IGNORED, Row
+from .acceleration import Acceleration, PartialRecomputation
 from .training import arguments
 
 
@@ -25,13 +26,17 @@ def make_trainer(
     held: Sequence[Row],
     parameters: SftParameters,
     callbacks: list[TrainerCallback],
+    acceleration: Acceleration | None = None,
 ) -> SFTTrainer:
-    """A trainer over tokenised rows; its adapter names `parameters.model` as its base."""
+    """A trainer over tokenised rows; its adapter names `parameters.model` as its base.
+
+    With `acceleration` the trainer's model is changed until that is undone.
+    """
     # A path on this pod means nothing elsewhere: adapters and cards name the model instead.
     model.name_or_path = model.config._name_or_path = parameters.model
     trainer = SFTTrainer(
         model=model,
-        args=make_config(parameters, bool(held)),
+        args=make_config(parameters, bool(held), acceleration),
         train_dataset=_dataset(train),
         eval_dataset=_dataset(held) if held else None,
         processing_class=tokenizer,
@@ -50,13 +55,19 @@ def make_trainer(
     for weight in (weight for weight in adapted.parameters() if weight.requires_grad):
         weight.data = weight.data.float()
     trainer.remove_callback(PrinterCallback)  # `Reporting` says the same, shorter
+    if acceleration is not None:
+        acceleration.apply(adapted)
+        if acceleration.plan and acceleration.plan.recomputed:
+            trainer.add_callback(PartialRecomputation(acceleration.plan.recomputed))
     return trainer
 
 
-def make_config(parameters: SftParameters, evaluate: bool) -> SFTConfig:
+def make_config(
+    parameters: SftParameters, evaluate: bool, acceleration: Acceleration | None = None
+) -> SFTConfig:
     cadence = "steps" if evaluate else "no"
     return SFTConfig(
-        **arguments(parameters),
+        **arguments(parameters, acceleration),
         packing=packs(parameters),
         eval_strategy=cadence,
         eval_steps=parameters.save_steps,

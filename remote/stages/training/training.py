@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..common import layout
 from ..common.append_jsonl import write_atomically
@@ -20,6 +20,9 @@ from ..common.oom_retry import free_gpu_memory
 from ..common.parameters import TrainingParameters
 from ..instructions.pairs import fingerprint
 from .checkpoint import is_finished, newest_complete, step_of
+
+if TYPE_CHECKING:  # torch is heavy
+    from .acceleration import Acceleration
 
 P = TypeVar("P", bound=TrainingParameters)
 T = TypeVar("T")
@@ -47,13 +50,19 @@ def silence_libraries() -> None:
 def retry_with_half_batch(fit: Callable[[P], T], parameters: P, log: MetricsLog) -> tuple[P, T]:
     """Calls `fit`, and once more with half the batch after a memory shortage.
 
-    Returns the parameters that were used, and the result.
+    Where the batch was chosen by free memory, the plain way with the batch asked for is tried
+    before. Returns the parameters that were used, and the result.
     """
     shortage = ""
     try:
         return parameters, fit(parameters)
     except MemoryShortage as error:
         shortage = error.what  # the error itself would keep the model in memory
+    if parameters.engine != "plain" and _has_cuda_driver():
+        log.message(f"{shortage}: once more the plain way")
+        parameters = dataclasses.replace(parameters, engine="plain")
+        free_gpu_memory()
+        return retry_with_half_batch(fit, parameters, log)
     log.message(f"{shortage}: once more with half the batch and twice the accumulation")
     parameters = halved(parameters)
     free_gpu_memory()
@@ -86,11 +95,14 @@ def translate_out_of_memory(parameters: TrainingParameters) -> Iterator[None]:
         ) from error
 
 
-def arguments(parameters: TrainingParameters) -> dict[str, Any]:
+def arguments(
+    parameters: TrainingParameters, acceleration: Acceleration | None = None
+) -> dict[str, Any]:
     """The trainer's arguments that SFT and DPO share."""
     import torch
 
     cuda = torch.cuda.is_available()
+    plan = acceleration.plan if acceleration else None
     return {
         "output_dir": parameters.out,
         "learning_rate": parameters.learning_rate,
@@ -102,7 +114,8 @@ def arguments(parameters: TrainingParameters) -> dict[str, Any]:
         "per_device_eval_batch_size": parameters.batch,
         "gradient_accumulation_steps": parameters.accumulation,
         "max_length": parameters.max_length,
-        "gradient_checkpointing": cuda,
+        "gradient_checkpointing": cuda if plan is None else plan.recomputed > 0,
+        "optim": "adamw_torch_fused" if cuda else "adamw_torch",
         "use_cpu": not cuda,
         "bf16": cuda,
         "dataloader_pin_memory": cuda,

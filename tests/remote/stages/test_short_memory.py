@@ -14,6 +14,7 @@ from remote.stages.common.metrics import MetricsLog
 from remote.stages.common.parameters import SftParameters
 from remote.stages.common.records import BaselineRecord
 from remote.stages.common.signals import StopRequest
+from remote.stages.datagen.journal import Entry
 from remote.stages.datagen.parameters import GenerateParameters
 from remote.stages.datagen.writer import Writer, make_task
 from remote.stages.evaluation.baseline_assessment import ask_critic
@@ -78,7 +79,8 @@ def test_writer_and_critic_go_on_in_smaller_bites(small: tuple[Any, Any], log: M
     def write(rows: int) -> list[tuple[str, float]]:
         loaded = (Short(small[0], rows), small[1])
         writer = Writer(parameters, "", CHOSEN.train, CHOSEN.pool, log, loaded)
-        entries = writer.write(tasks, 0)
+        entries: list[Entry] = []
+        assert writer.write(tasks, entries.extend)
         return [(one.response, round(one.margin or 0, 3)) for one in entries]
 
     assert write(2) == write(99)

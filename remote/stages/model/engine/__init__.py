@@ -1,0 +1,1 @@
+"""Continuous decoding: rows that end make room for the next ones at once."""
