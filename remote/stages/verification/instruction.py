@@ -9,6 +9,14 @@ from .verifier import Check, verify
 TYPES = ("completion", "qa", "generation", "response")
 CRITIC = "critic"  # the kind of what no rule can check; scored apart, never counted as a success
 
+# Kinds of free text, of which a rule sees the form and not the sense.
+FORM_ONLY = frozenset(
+    {
+        *("sentence with words", "sentence of a length", "forbidden word", "note", "reply"),
+        *("slogan", "question"),
+    }
+)
+
 
 @dataclass(frozen=True)
 class Instruction:

@@ -20,7 +20,7 @@ FILES = sorted(INSTRUCTIONS.rglob("*.json"))
 # stage 1E refuses controls that were measured before it.
 SETS = {
     "small": "b1df954072d9a73f",  # pragma: allowlist secret
-    "english": "5ec521d968c0655c",  # pragma: allowlist secret
+    "english": "0000000000000000",  # pragma: allowlist secret
 }
 
 
