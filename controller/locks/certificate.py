@@ -122,6 +122,7 @@ class Certificate(_Model):
     command: tuple[str, ...] = ()
     env: dict[str, str] = {}  # the stage's own variables
     parameters: dict[str, JsonValue] = {}
+    instruction_set: str = ""  # the set that comes with podctl and its version: "english 2"
     code: str = ""  # sha256 of the remote package that ran
     environment: dict[str, JsonValue] = {}
     cost: Price
@@ -134,7 +135,7 @@ class Certificate(_Model):
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_empty(plain(self), "warnings", "rendered", "env")
+        return _without_empty(plain(self), "warnings", "rendered", "env", "instruction_set")
 
     @property
     def sha256(self) -> str:

@@ -42,6 +42,7 @@ class ResponseRecord:
         correct: the verdict; None where only a critic can judge.
         reasons: why the response is wrong, one for each failed check.
         prompt: the text that the model was given; None where the record does not store it.
+        form_only: whether the verdict is of the form alone, and counts in no headline.
     """
 
     instruction: str
@@ -51,9 +52,11 @@ class ResponseRecord:
     correct: bool | None = None
     reasons: tuple[str, ...] = ()
     prompt: str | None = None
+    form_only: bool = False
 
     def to_json(self) -> Json:
         """The record without its prompt."""
+        form_only = {"form_only": True} if self.form_only else {}
         return {
             "instruction": self.instruction,
             "type": self.type,
@@ -61,6 +64,7 @@ class ResponseRecord:
             "response": self.response,
             "correct": self.correct,
             "reasons": list(self.reasons),
+            **form_only,
         }
 
     def verdict_json(self) -> Json:
@@ -114,6 +118,7 @@ class SystemResponse(ResponseRecord):
         if not (correct is None or isinstance(correct, bool)) or not isinstance(reasons, list):
             return None
         fields: Json = {**texts, **numbers, "correct": correct, "reasons": tuple(reasons)}
+        fields["form_only"] = value.get("form_only") is True
         return cls(**fields)
 
     def to_json(self) -> Json:

@@ -9,14 +9,6 @@ from .verifier import Check, verify
 TYPES = ("completion", "qa", "generation", "response")
 CRITIC = "critic"  # the kind of what no rule can check; scored apart, never counted as a success
 
-# Kinds of free text, of which a rule sees the form and not the sense.
-FORM_ONLY = frozenset(
-    {
-        *("sentence with words", "sentence of a length", "forbidden word", "note", "reply"),
-        *("slogan", "question"),
-    }
-)
-
 
 @dataclass(frozen=True)
 class Instruction:
@@ -31,3 +23,8 @@ class Instruction:
     def reasons(self, response: str) -> tuple[str, ...]:
         """Why `response` is wrong; empty when it is correct."""
         return verify(self.checks, response)
+
+    @property
+    def form_only(self) -> bool:
+        """Whether a rule sees the form of a response and not its sense: free text."""
+        return any(check.get("check") == "written" for check in self.checks)

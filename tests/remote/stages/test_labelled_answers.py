@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from remote.stages.instructions.sets import load
-from remote.stages.verification.instruction import FORM_ONLY, Instruction
+from remote.stages.verification.instruction import Instruction
 
 SET = load("english")
 EVERY = (*SET.train, *SET.development, *SET.held_out, *SET.pool)
-FACTS = [instruction for instruction in EVERY if instruction.kind not in FORM_ONLY]
+FACTS = [instruction for instruction in EVERY if not instruction.form_only]
 BY_TEXT = {instruction.text: instruction for instruction in EVERY}
 LABELLED = Path(__file__).parents[2] / "support" / "labelled_answers.txt"
 MOST_ACCEPTED, MOST_REFUSED = 0.01, 0.05  # of the wrong and of the right answers
