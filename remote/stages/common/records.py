@@ -41,8 +41,8 @@ class ResponseRecord:
         response: the text that was generated.
         correct: the verdict; None where only a critic can judge.
         reasons: why the response is wrong, one for each failed check.
-        prompt: the text that the model was given; None where the record does not store it.
-        form_only: whether the verdict is of the form alone, and counts in no headline.
+        prompt: the text that the model was given; None where it is not stored.
+        form_only: whether the verdict is of the form alone: counted in no headline.
     """
 
     instruction: str
@@ -56,7 +56,6 @@ class ResponseRecord:
 
     def to_json(self) -> Json:
         """The record without its prompt."""
-        form_only = {"form_only": True} if self.form_only else {}
         return {
             "instruction": self.instruction,
             "type": self.type,
@@ -64,7 +63,7 @@ class ResponseRecord:
             "response": self.response,
             "correct": self.correct,
             "reasons": list(self.reasons),
-            **form_only,
+            **({"form_only": True} if self.form_only else {}),
         }
 
     def verdict_json(self) -> Json:
@@ -111,20 +110,20 @@ class SystemResponse(ResponseRecord):
         texts = {name: value.get(name) for name in names}
         numbers = {name: value.get(name) for name in ("temperature", "sample")}
         correct, reasons = value.get("correct"), value.get("reasons")
-        if not all(isinstance(text, str) for text in texts.values()):
+        if not all(isinstance(text, str) for text in texts.values()) or not all(
+            isinstance(number, int | float) for number in numbers.values()
+        ):
             return None
-        if not all(isinstance(number, int | float) for number in numbers.values()):
+        if not isinstance(correct, bool | None) or not isinstance(reasons, list):
             return None
-        if not (correct is None or isinstance(correct, bool)) or not isinstance(reasons, list):
-            return None
-        fields: Json = {**texts, **numbers, "correct": correct, "reasons": tuple(reasons)}
-        fields["form_only"] = value.get("form_only") is True
-        return cls(**fields)
+        judged: Json = {"correct": correct, "reasons": tuple(reasons)}
+        return cls(**texts, **numbers, **judged, form_only=value.get("form_only") is True)
 
     def to_json(self) -> Json:
-        origin = {"system": self.system, "temperature": self.temperature, "sample": self.sample}
-        source = {} if self.source is None else {"source": self.source}
-        return {**origin, **source, **super().to_json(), "prompt": self.prompt}
+        origin: Json = {name: getattr(self, name) for name in ("system", "temperature", "sample")}
+        if self.source is not None:
+            origin["source"] = self.source
+        return {**origin, **super().to_json(), "prompt": self.prompt}
 
 
 @dataclass(frozen=True)
@@ -263,8 +262,7 @@ class PreferencePair:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """One record of training data, converted to `instruction` and `response` where it had another
-    form. Any file may be named as training data, so each field is checked when it is read.
+    """One record of training data of any form. Each field is checked when it is read.
 
     Attributes:
         where: "<file>, line <n>", for errors.
@@ -300,5 +298,5 @@ class TrainingRecord:
     @property
     def texts(self) -> dict[str, str]:
         """By name, those of `TEXT_FIELDS` that are texts."""
-        texts = {name: self.fields.get(name) for name in TEXT_FIELDS}
-        return {name: text for name, text in texts.items() if isinstance(text, str)}
+        named = ((name, self.fields.get(name)) for name in TEXT_FIELDS)
+        return {name: text for name, text in named if isinstance(text, str)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .wording import Token, word_set
+from .words import Token, word_set
 
 DETERMINERS = word_set("the a an my your his its our their every")
 PREPOSITIONS = word_set("of at from into onto with between among beside under behind")

@@ -16,7 +16,7 @@ from .equations import false_sum
 from .repetition import STOP_WORDS
 from .statement import unfit
 from .statement_frame import doubt
-from .wording import DOUBT, REASONS, Token, stem, tokens, word_set
+from .words import DOUBT, REASONS, Token, stem, tokens, word_set
 
 _LEAD = word_set("the answer is it to this that question response final correct right : ,")
 _DENIALS = word_set("not no never neither nor none nothing nowhere nobody without cannot")

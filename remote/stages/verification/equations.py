@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal, DivisionByZero, InvalidOperation
 
-from .wording import Token, word_set
+from .words import Token, word_set
 
 _OPERATORS = {
     "+": "+", "plus": "+", "-": "-", "minus": "-", "\u2013": "-", "*": "*", "x": "*", "\u00d7": "*",

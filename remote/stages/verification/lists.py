@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from .matching import Check, between, lines, marked, plain, separated
-from .wording import DOUBT, tokens
+from .words import DOUBT, tokens
 
 _MOST_BEFORE = 12  # words before the colon of a list
 _ARTICLE = re.compile(r"(?:an?|the|some)\s+(?=\w)")

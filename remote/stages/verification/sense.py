@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .wording import Token, stem, word_set
+from .words import Token, stem, word_set
 
 _MINDS = word_set(
     """

@@ -20,7 +20,7 @@ from ..text.instruction_like import reads_as_instruction
 from .clashes import clash
 from .equations import false_sum, operator, sums
 from .statement_frame import HOURS, Frame, Key, doubt, frame_of, same
-from .wording import REASONS, Token, markup, stem, tokens, word_set
+from .words import REASONS, Token, markup, stem, tokens, word_set
 
 MAX_WORDS = 40  # of a statement, unless the check says otherwise
 _MOST_TIMES = 2  # that the value may be said

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from .wording import DOUBT, NEUTRAL, REASONS, Token, stems, tokens, word_set
+from .words import DOUBT, NEUTRAL, REASONS, Token, stems, tokens, word_set
 
 _FIRST_PERSON = word_set("i me my mine myself")
 HOURS = re.compile(r"(?<![\d.:])(\d{1,2})\.(\d\d)(?![\d.:])")  # "9.45" as a time

@@ -16,7 +16,7 @@ from ..text.instruction_like import reads_as_instruction
 from .clashes import BE, DETERMINERS, MODALS, PAST, PREPOSITIONS, clash
 from .repetition import monotony
 from .sense import senseless
-from .wording import Token, markup, stem, tokens, word_set
+from .words import Token, markup, stem, tokens, word_set
 
 MAX_CHARACTERS = 5_000
 _ECHO = 3  # words in a row of the instruction's frame

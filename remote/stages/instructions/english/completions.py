@@ -8,7 +8,7 @@ from functools import partial
 from itertools import combinations
 
 from ...verification.instruction import Instruction
-from ...verification.wording import word_set
+from ...verification.words import word_set
 from . import vocabulary as words
 from .checks import at_most, states, states_number
 from .word_lists import word_list

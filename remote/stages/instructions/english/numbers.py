@@ -9,7 +9,7 @@ from string import ascii_lowercase
 
 from ...verification.instruction import Instruction
 from ...verification.number_words import in_words
-from ...verification.wording import word_set
+from ...verification.words import word_set
 from .checks import at_most, only, states, states_number
 from .topics import LONG_WORDS, PEOPLE
 from .word_lists import word_list
@@ -155,12 +155,11 @@ def one_letter(draw: random.Random) -> Iterator[Instruction]:
     for word in LONG_WORDS:
         several = sorted({char for char in word if word.count(char) > 1})
         letter = draw.choice(several or sorted(word))
-        letter = _balanced(word, letter)
         yield make(
             text=(text := draw.choice(phrasings).format(letter=letter, word=word)),
             kind="count of a letter",
             answer=(
-                answer := f'The letter {letter} occurs {word.count(letter)} times in "{word}".'
+                answer := f'The letter {letter} occurs {_times(word.count(letter))} in "{word}".'
             ),
             checks=(
                 states_number(
@@ -188,14 +187,8 @@ _COMPARED = {
 }
 
 
-def _balanced(word: str, letter: str) -> str:
-    """A letter that occurs once for a third of the words, the most frequent one for another.
-
-    Letters that occur twice would be most of them, and a constant answer would do.
-    """
-    by_count = sorted(set(word), key=lambda other: (word.count(other), other))
-    turn = sum(map(ord, word)) % 3
-    return (by_count[0], by_count[-1], letter)[turn]
+def _times(count: int) -> str:
+    return f"{count} time{'' if count == 1 else 's'}"
 
 
 def extremes(draw: random.Random) -> Iterator[Instruction]:
