@@ -116,8 +116,8 @@ class SystemResponse(ResponseRecord):
             return None
         if not isinstance(correct, bool | None) or not isinstance(reasons, list):
             return None
-        judged: Json = {"correct": correct, "reasons": tuple(reasons)}
-        return cls(**texts, **numbers, **judged, form_only=value.get("form_only") is True)
+        fields: Json = {**texts, **numbers, "correct": correct, "reasons": tuple(reasons)}
+        return cls(**fields, form_only=value.get("form_only") is True)
 
     def to_json(self) -> Json:
         origin: Json = {name: getattr(self, name) for name in ("system", "temperature", "sample")}
@@ -156,8 +156,8 @@ class BaselineRecord:
 
     def to_json(self) -> Json:
         head = {"instruction": self.instruction, "type": self.raw.type, "kind": self.kind}
-        explicit = {} if self.explicit is None else {"explicit": self.explicit}
-        return {**head, **{way: self._answer_json(way) for way in WAYS}, **explicit}
+        both = head | {way: self._answer_json(way) for way in WAYS}
+        return both if self.explicit is None else both | {"explicit": self.explicit}
 
     def _answer_json(self, way: str) -> Json:
         answer = self.answer(way)
@@ -210,12 +210,9 @@ class GeneratedRecord(ResponseRecord):
 
     def to_json(self) -> Json:
         margin = {} if self.critic_margin is None else {"critic_margin": self.critic_margin}
+        names = ("instruction", "response", "prompt", "type", "kind")
         return {
-            "instruction": self.instruction,
-            "response": self.response,
-            "prompt": self.prompt,
-            "type": self.type,
-            "kind": self.kind,
+            **{name: getattr(self, name) for name in names},
             "seed": self.seed,
             "attempt": self.attempt,
             "model": self.model,
