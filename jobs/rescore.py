@@ -22,6 +22,9 @@ class AnswerKey(Protocol):
     def instructions(self, parts: Collection[str]) -> Collection[str]:
         """The texts of the named parts of the set. Raises InvalidFile when there is no such set."""
 
+    def counts(self, instruction: str) -> bool:
+        """Whether the headline counts it: not where a rule sees the form of a response only."""
+
     def correct(self, instruction: str, response: str) -> bool:
         """By the instruction's own verifier, in a time that grows as the response does."""
 
@@ -31,6 +34,7 @@ class Tally:
     """The laptop's verdicts, by sampling mode and instruction."""
 
     verdicts: dict[Mode, dict[str, bool]] = field(default_factory=dict)
+    form_only: set[str] = field(default_factory=set)  # instructions that no headline counts
 
     def cell(self, system: str) -> dict[str, float]:
         """The greedy success of `system`: {n, correct, rate}, as stages report it.
@@ -41,7 +45,8 @@ class Tally:
             verdict
             for mode, of in self.verdicts.items()
             if mode[:2] == (system, 0)
-            for verdict in of.values()
+            for instruction, verdict in of.items()
+            if instruction not in self.form_only
         ]
         if not every:
             raise InvalidFile(f"no greedy answer of {system or 'the model'}")
@@ -55,7 +60,7 @@ def tally(records: Iterable[tuple[int, Record]], key: AnswerKey, parts: Collecti
     repeated response changes a rate as a wrong verdict does.
     """
     asked = set(key.instructions(parts))
-    verdict_tally = Tally()
+    verdict_tally = Tally(form_only={text for text in asked if not key.counts(text)})
     for number, record in records:
         mode, instruction, response = _read(record, number)
         of = verdict_tally.verdicts.setdefault(mode, {})

@@ -33,6 +33,11 @@ class InstructionKey:
     def instructions(self, parts: Collection[str]) -> Collection[str]:
         return [text for part in parts for text in self._parts[part]]
 
+    def counts(self, instruction: str) -> bool:
+        return not next(
+            of[instruction] for of in self._parts.values() if instruction in of
+        ).form_only
+
     def correct(self, instruction: str, response: str) -> bool:
         entry = next(of[instruction] for of in self._parts.values() if instruction in of)
         return not entry.reasons(response)
@@ -53,6 +58,14 @@ def folder_of(stage: Stage, root: Path) -> str | None:
     """The project's own folder of instructions that the stage is given; None for any other."""
     name = _named(stage)
     return name if name and _is_folder(name) and (root / name).is_dir() else None
+
+
+def set_and_version(stage: Stage) -> str:
+    """The name and version of the set that comes with podctl and that `stage` uses, or ""."""
+    from remote.stages.instructions.sets import VERSIONS
+
+    name = _named(stage)
+    return f"{name} {VERSIONS[name]}" if name in VERSIONS else ""
 
 
 def _is_folder(name: str) -> bool:

@@ -141,6 +141,7 @@ class Certificate(_Model):
     env: dict[str, str] = {}  # the stage's own variables
     parameters: dict[str, JsonValue] = {}
     overrides: tuple[str, ...] = ()  # of the command line: "parameters.learning_rate=1e-4"
+    instruction_set: str = ""  # the set that comes with podctl and its version: "english 2"
     code: str = ""  # sha256 of the remote package that ran
     environment: dict[str, JsonValue] = {}
     cost: Price
@@ -153,7 +154,8 @@ class Certificate(_Model):
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without_empty(plain(self), "warnings", "rendered", "env", "overrides")
+        optional = ("warnings", "rendered", "env", "overrides", "instruction_set")
+        return _without_empty(plain(self), *optional)
 
     @property
     def sha256(self) -> str:

@@ -13,7 +13,7 @@ from controller.errors import ArtifactsNotSafe
 from controller.incident import Incident, attempt
 from controller.locks import artifacts as lock_artifacts
 from controller.locks import certificate, statement
-from controller.locks.answer_key import answer_key
+from controller.locks.answer_key import answer_key, set_and_version
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.locks.reported_environment import read_environment
 from controller.locks.statement import attest
@@ -191,6 +191,7 @@ def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificat
         env=stage.env,
         parameters=stage.parameters,
         overrides=tuple(map(str, row.spec.get(RECORD, ()))),
+        instruction_set=set_and_version(stage),
         code=facts.code,
         environment=hidden(read_environment(folder.files, manifest), PROCESS)
         | _image(context.shape.image, lease_state.image_digest)

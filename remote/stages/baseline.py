@@ -115,7 +115,8 @@ def run(parameters: BaselineParameters) -> int:
         model, tokenizer, chosen.pool, others, parameters.batch, log.message
     )
     assessment = assess(judged, parameters.tolerated, results) | {
-        "settings": dataclasses.asdict(parameters) | {"fingerprint": settings},
+        "settings": dataclasses.asdict(parameters)
+        | {"fingerprint": settings, "instructions_version": chosen.version},
         "tokens": tokens,
         "explanations": explanations,
         "environment": environment(),

@@ -32,10 +32,12 @@ from .common.parameters import read
 from .common.records import ResponseRecord
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation import comparison as evaluation
+from .evaluation.chosen_answers import chosen_answers
 from .evaluation.control import read_control
 from .evaluation.parameters import EvaluateParameters
 from .evaluation.spending import read_spending
 from .evaluation.training_history import read_history
+from .evaluation.trivial_answers import constants, keywords
 from .instructions import leakage
 from .instructions.sets import load, same_answers
 from .model.adapters import load as load_adapters
@@ -64,7 +66,11 @@ def run(parameters: EvaluateParameters) -> int:
 
     chosen = load(parameters.instructions, parameters.seed)
     control = read_control(
-        chosen.held_out, parameters.model, parameters.instructions, parameters.quantize
+        chosen.held_out,
+        parameters.model,
+        parameters.instructions,
+        parameters.quantize,
+        version=chosen.version,
     )
     texts = [instruction.text for instruction in chosen.held_out]
     overlap = leakage.check_files(
@@ -93,16 +99,23 @@ def run(parameters: EvaluateParameters) -> int:
     log.message("comparing")
     answers = {**control.answers, **{way.system: responses[way] for way in wanted[: len(ADAPTERS)]}}
     rule = evaluation.Rule(parameters.minimum_lift, parameters.margin, parameters.seed)
-    report = evaluation.assess(answers, shares(responses), overlap, rule) | {
+    trivial = {
+        "constants": constants(chosen.train, chosen.held_out),
+        "keywords": keywords(chosen.held_out),
+    }
+    report = evaluation.assess(answers, shares(responses), overlap, rule, trivial) | {
         "schema": 1,
-        "settings": dataclasses.asdict(parameters) | {"max_new_tokens": control.max_new_tokens},
+        "settings": dataclasses.asdict(parameters)
+        | {"max_new_tokens": control.max_new_tokens, "instructions_version": chosen.version},
         "adapters": adapters,
+        "chosen_answers": chosen_answers(layout.PREFERENCE_PAIRS),
         "samples": evaluation.samples(answers),
         "training": history,
         "spending": read_spending(began),
         "environment": environment(),
         "seconds": round(time.time() - began, 1),
     }
+    report["finding"] = f"{report['finding']} {report['chosen_answers']['finding']}"
     publish(out, report)
     of_every = [*control.answers.values(), *responses.values()]
     stored.finish([record.to_json() for records in of_every for record in records])
@@ -124,7 +137,8 @@ def shares(responses: Mapping[DecodingPass, Sequence[ResponseRecord]]) -> dict[s
     by_system: dict[str, list[Sequence[ResponseRecord]]] = {}
     for way, records in responses.items():
         if way.temperature:
-            by_system.setdefault(way.system, []).append(records)
+            counted = [record for record in records if not record.form_only]
+            by_system.setdefault(way.system, []).append(counted)
     return {
         system: [
             sum(bool(record.correct) for record in samples) / len(samples)

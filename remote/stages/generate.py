@@ -100,6 +100,7 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
     report = {
         "schema": 1,
         "pairs": len(kept),
+        "right": right_share(kept),
         "wanted": parameters.wanted,
         "at_least": parameters.at_least,
         "enough": len(kept) >= parameters.at_least,
@@ -155,6 +156,12 @@ def settings_of(parameters: GenerateParameters, pool: Sequence[Instruction]) -> 
     names = ("model", "quantize", "shots", "temperature", "max_new_tokens", "critic", "seed")
     digest = hashlib.sha256(sheets.encode()).hexdigest()
     return {name: getattr(parameters, name) for name in names} | {"pool": digest}
+
+
+def right_share(kept: Sequence[Judged]) -> dict[str, Any]:
+    """How many of the kept responses the verifier calls right; the rest is learned all the same."""
+    right = sum(not judged.reasons for judged in kept)
+    return {"correct": right, "n": len(kept), "share": right / len(kept) if kept else None}
 
 
 def in_order(kept: Sequence[Judged], train: Sequence[Instruction]) -> list[Judged]:

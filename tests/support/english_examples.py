@@ -51,9 +51,9 @@ EXAMPLES = (
     ),
     Labelled(
         "verb form",
-        "Complete with the past tense of blow: My uncle ___ before lunch.",
-        ("My uncle blew before lunch.", "blew"),
-        ("My uncle blowed before lunch.", "blow blew", "My uncle ate before lunch."),
+        "Complete with the past tense of blow: Last night a cold wind ___.",
+        ("Last night a cold wind blew.", "blew"),
+        ("Last night a cold wind blowed.", "blow blew", "Last night a cold wind came."),
     ),
     Labelled(
         "chemical symbol",
@@ -293,8 +293,13 @@ EXAMPLES = (
     Labelled(
         "sorting words",
         "Arrange from A to Z, separated by commas: piano, amber, glass",
-        ("amber, glass, piano", "amber\nglass\npiano", "Sorted: amber, glass, piano."),
-        ("piano, amber, glass", "amber, glass", "amber, glass, piano, zebra"),
+        ("amber, glass, piano", "Sorted: amber, glass, piano."),
+        (
+            "amber\nglass\npiano",
+            "piano, amber, glass",
+            "amber, glass",
+            "amber, glass, piano, zebra",
+        ),
     ),
     Labelled(
         "sorting numbers",
@@ -329,9 +334,9 @@ EXAMPLES = (
     ),
     Labelled(
         "replacing",
-        'Replace "stranger" with "teapot" in this sentence: A stranger knocked on the window.',
-        ("A teapot knocked on the window.", '"A teapot knocked on the window."'),
-        ("A stranger knocked on the window.", "A teapot knocked.", "teapot"),
+        'Replace "window" with "barrel" in this sentence: A stranger knocked on the window.',
+        ("A stranger knocked on the barrel.", '"A stranger knocked on the barrel."'),
+        ("A stranger knocked on the window.", "A stranger knocked.", "barrel"),
     ),
     Labelled(
         "count of words",
@@ -354,10 +359,10 @@ EXAMPLES = (
     ),
     Labelled(
         "reply",
-        'Reply to Karen, who asks whether you have seen the chimney. Begin with "Dear Karen".',
-        ("Dear Karen, I am sorry, I have not seen the chimney.",),
+        'Answer Karen\'s question about the lost guitar; your reply begins with "Dear Karen".',
+        ("Dear Karen, I am sorry, I have not seen the guitar.",),
         (
-            "Karen, I have not seen the chimney.",
+            "Karen, I have not seen the guitar.",
             "Dear Karen, I hope that you are well and that we meet soon.",
             "Dear Karen",
         ),

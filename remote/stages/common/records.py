@@ -41,7 +41,8 @@ class ResponseRecord:
         response: the text that was generated.
         correct: the verdict; None where only a critic can judge.
         reasons: why the response is wrong, one for each failed check.
-        prompt: the text that the model was given; None where the record does not store it.
+        prompt: the text that the model was given; None where it is not stored.
+        form_only: whether the verdict is of the form alone: counted in no headline.
     """
 
     instruction: str
@@ -51,6 +52,7 @@ class ResponseRecord:
     correct: bool | None = None
     reasons: tuple[str, ...] = ()
     prompt: str | None = None
+    form_only: bool = False
 
     def to_json(self) -> Json:
         """The record without its prompt."""
@@ -61,6 +63,7 @@ class ResponseRecord:
             "response": self.response,
             "correct": self.correct,
             "reasons": list(self.reasons),
+            **({"form_only": True} if self.form_only else {}),
         }
 
     def verdict_json(self) -> Json:
@@ -107,19 +110,20 @@ class SystemResponse(ResponseRecord):
         texts = {name: value.get(name) for name in names}
         numbers = {name: value.get(name) for name in ("temperature", "sample")}
         correct, reasons = value.get("correct"), value.get("reasons")
-        if not all(isinstance(text, str) for text in texts.values()):
+        if not all(isinstance(text, str) for text in texts.values()) or not all(
+            isinstance(number, int | float) for number in numbers.values()
+        ):
             return None
-        if not all(isinstance(number, int | float) for number in numbers.values()):
-            return None
-        if not (correct is None or isinstance(correct, bool)) or not isinstance(reasons, list):
+        if not isinstance(correct, bool | None) or not isinstance(reasons, list):
             return None
         fields: Json = {**texts, **numbers, "correct": correct, "reasons": tuple(reasons)}
-        return cls(**fields)
+        return cls(**fields, form_only=value.get("form_only") is True)
 
     def to_json(self) -> Json:
-        origin = {"system": self.system, "temperature": self.temperature, "sample": self.sample}
-        source = {} if self.source is None else {"source": self.source}
-        return {**origin, **source, **super().to_json(), "prompt": self.prompt}
+        origin: Json = {name: getattr(self, name) for name in ("system", "temperature", "sample")}
+        if self.source is not None:
+            origin["source"] = self.source
+        return {**origin, **super().to_json(), "prompt": self.prompt}
 
 
 @dataclass(frozen=True)
@@ -152,8 +156,8 @@ class BaselineRecord:
 
     def to_json(self) -> Json:
         head = {"instruction": self.instruction, "type": self.raw.type, "kind": self.kind}
-        explicit = {} if self.explicit is None else {"explicit": self.explicit}
-        return {**head, **{way: self._answer_json(way) for way in WAYS}, **explicit}
+        both = head | {way: self._answer_json(way) for way in WAYS}
+        return both if self.explicit is None else both | {"explicit": self.explicit}
 
     def _answer_json(self, way: str) -> Json:
         answer = self.answer(way)
@@ -206,12 +210,9 @@ class GeneratedRecord(ResponseRecord):
 
     def to_json(self) -> Json:
         margin = {} if self.critic_margin is None else {"critic_margin": self.critic_margin}
+        names = ("instruction", "response", "prompt", "type", "kind")
         return {
-            "instruction": self.instruction,
-            "response": self.response,
-            "prompt": self.prompt,
-            "type": self.type,
-            "kind": self.kind,
+            **{name: getattr(self, name) for name in names},
             "seed": self.seed,
             "attempt": self.attempt,
             "model": self.model,
@@ -258,8 +259,7 @@ class PreferencePair:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """One record of training data, converted to `instruction` and `response` where it had another
-    form. Any file may be named as training data, so each field is checked when it is read.
+    """One record of training data of any form. Each field is checked when it is read.
 
     Attributes:
         where: "<file>, line <n>", for errors.
@@ -295,5 +295,5 @@ class TrainingRecord:
     @property
     def texts(self) -> dict[str, str]:
         """By name, those of `TEXT_FIELDS` that are texts."""
-        texts = {name: self.fields.get(name) for name in TEXT_FIELDS}
-        return {name: text for name, text in texts.items() if isinstance(text, str)}
+        named = ((name, self.fields.get(name)) for name in TEXT_FIELDS)
+        return {name: text for name, text in named if isinstance(text, str)}

@@ -15,6 +15,8 @@ from ..text.chat_template import template_text
 from ..text.near_duplicates import normalised
 from ..text.turn_labels import ANSWERS, PROMPTS, asked_for, label
 from ..verification.instruction import Instruction
+from ..verification.specification import check_specification
+from ..verification.verifier import VerifierError
 from .candidate import Candidate
 from .runaway import runaway
 
@@ -55,9 +57,19 @@ _REFUSALS = tuple(
 )
 
 
+_NO_ANSWER = re.compile(
+    r"(?:i (?:can(?:no|')?t|can not) (?:say|tell)|i'?m not sure|i am not sure|n/?a"
+    r"|none of the above|not enough information|no answer|unknown|it depends"
+    r"|there is no answer)[.!]*",
+    re.IGNORECASE,
+)
+
+
 def refusal(candidate: Candidate) -> str | None:
     """The response begins by declining; somebody who declines in a story does not count."""
     start = candidate.response.lstrip().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    if (empty := _NO_ANSWER.fullmatch(start.rstrip())) and candidate.instruction.reasons(start):
+        return f"declines: {empty[0][:60]!r}"
     matches = (pattern.match(start) for pattern in _REFUSALS)
     refused = next((match for match in matches if match), None)
     return f"declines: {refused[0][:60]!r}" if refused else None
@@ -80,6 +92,8 @@ def malformed(candidate: Candidate) -> str | None:
         return "blank"
     if markup := template_text(text):
         return f"template text {markup!r}"
+    if markup := _unasked_markup(text, candidate.instruction.text):
+        return f"markup that was not asked for: {markup!r}"
     if _BROKEN.search(text):
         return "broken characters"
     role = _ROLE.match(text)
@@ -92,6 +106,22 @@ def malformed(candidate: Candidate) -> str | None:
     if stuck := _stuck(text, candidate.instruction.text):
         return f"says the same again and again: {stuck[:60]!r}"
     return None
+
+
+_MARKUP = re.compile(
+    r"</?(?:html|body|p|h[1-6]|div|span|br|ul|ol|li)\b[^>]{0,80}>"
+    r"|\\boxed\{|\\(?:begin|text|frac)\{|https?://\S",
+    re.IGNORECASE,
+)
+_ASKS_FOR_MARKUP = re.compile(
+    r"\b(?:html|latex|markup|tags?|link|url|website|web page|address|code)\b", re.IGNORECASE
+)
+
+
+def _unasked_markup(text: str, instruction: str) -> str | None:
+    """A tag, a formula's command or an address where the instruction speaks of none."""
+    markup = _MARKUP.search(text)
+    return markup[0] if markup and not _ASKS_FOR_MARKUP.search(instruction) else None
 
 
 def _stuck(text: str, instruction: str) -> str | None:
@@ -110,12 +140,23 @@ def short(candidate: Candidate) -> str | None:
     length = len(candidate.response.strip())
     if length > MIN_CHARACTERS or may_be_short(candidate.instruction):
         return None
+    if _is_right(candidate):
+        return None  # its verifier knows how short a right answer may be
     return f"{length} characters"
 
 
 _SHORT_TYPES = ("completion", "qa")
 _BOUNDED = {"characters": MIN_CHARACTERS, "words": 10, "lines": 1}
 _EXACT = ("answer", "number", "separated", "sequence", "json", "json_keys", "listed", "case")
+
+
+def _is_right(candidate: Candidate) -> bool:
+    """Whether the verifier, one of more than form, calls the response right."""
+    try:
+        check_specification(candidate.instruction.checks)
+    except VerifierError:
+        return False
+    return not candidate.instruction.reasons(candidate.response)
 
 
 def may_be_short(instruction: Instruction) -> bool:

@@ -81,6 +81,7 @@ def success(judged: Iterable[Judged]) -> dict[str, Any]:
             response.candidate.response,
             correct=not response.reasons,
             reasons=response.reasons,
+            form_only=response.candidate.instruction.form_only,
         )
         for response in judged
     )

@@ -8,13 +8,20 @@ from collections.abc import Iterator
 from ..text.instruction_like import is_list_item, reads_as_instruction
 from ..text.near_duplicates import normalised
 from ..text.turn_labels import ANSWERS, PROMPTS, TURNS, asked_for, label
+from ..verification.instruction import Instruction
 from ..verification.repetition import STOP_WORDS
 from .candidate import Candidate
 
 _OPENER, _TURN, _ANSWER = label(PROMPTS), label(TURNS), label(ANSWERS)
 _RULE = re.compile(r"\s*(?:-{3,}|\*{3,}|={3,}|_{3,})\s*$")
 _HEADING = re.compile(r"\s*(?:#|\*\*|__)")
-_DELIMITER_LIKE = re.compile(r"[ \t]*#[# \t]*$")
+_DELIMITER_LIKE = re.compile(r"[ \t]*(?:#[# \t]*$|(?:\\?#|\uff03){2,})")
+_TRAILING = re.compile(r"\S[ \t]+#{2,}[ \t]*$")  # "101 ###"
+_SCAFFOLD = re.compile(
+    r"[ \t]*(?:\*\*)?(?:q|question|exercise|task|problem|instruction|prompt)s?"
+    r"(?:[ \t]*\d+)?[ \t]*(?::|\.|$)",
+    re.IGNORECASE,
+)
 
 
 def runaway(candidate: Candidate) -> str | None:
@@ -29,9 +36,11 @@ def runaway(candidate: Candidate) -> str | None:
     instruction = candidate.instruction.text
     questions = asked_for("question", instruction)  # are what the response is to hold
     prompted = {normalised(line) for line in _instructions_of(candidate)}
+    if why := _first_line(lines[0], candidate.instruction):
+        return why
     for place, line in enumerate(lines[1:], 1):
         below = lines[place + 1] if place + 1 < len(lines) else ""
-        if _DELIMITER_LIKE.match(line):
+        if _like_delimiter(line, candidate.instruction):
             return "a delimiter, spelt differently, and no end"
         if _opens_prompt(line, lines[place + 1 :], instruction):
             return f"a new prompt begins: {line.strip()[:60]!r}"
@@ -41,6 +50,28 @@ def runaway(candidate: Candidate) -> str | None:
             not questions and _asked_below(lines[:place], line, lines[place + 1 :], instruction)
         ):
             return f"another instruction and its answer: {line.strip()[:60]!r}"
+    return None
+
+
+def _like_delimiter(line: str, instruction: Instruction) -> bool:
+    """A row of # alone; in an answer of a few words also one before or behind text.
+
+    Longer texts may have headings, of three # at most.
+    """
+    if instruction.type in ("completion", "qa"):
+        return bool(_DELIMITER_LIKE.match(line) or _TRAILING.search(line))
+    return bool(re.match(r"[ \t]*(?:#[# \t]*$|(?:\\?#|\uff03){4,})", line))
+
+
+def _first_line(line: str, instruction: Instruction) -> str | None:
+    """Why the first line opens no answer: a delimiter, the instruction again, a new question."""
+    if _like_delimiter(line, instruction):
+        return "begins with a delimiter, spelt differently"
+    if normalised(line) and normalised(line) == normalised(instruction.text):
+        return "its own instruction again"
+    scaffold = _SCAFFOLD.match(line)
+    if scaffold and not asked_for(scaffold[0].strip(" \t*:.").lower(), instruction.text):
+        return f"begins with the scaffold of a question: {line.strip()[:60]!r}"
     return None
 
 

@@ -17,10 +17,17 @@ from ..verification.scoring import table
 
 
 def select_explicit(held_out: Sequence[Instruction], count: int, seed: int) -> list[str]:
-    """The texts of `count` held-out instructions, taken from the types in turn, by `seed`."""
+    """The texts of `count` held-out instructions, taken from the types in turn, by `seed`.
+
+    Free text is left out: a rule sees its form only.
+    """
     draw = random.Random(seed)  # noqa: S311 - not a secret
     by_type = {
-        name: [instruction.text for instruction in held_out if instruction.type == name]
+        name: [
+            instruction.text
+            for instruction in held_out
+            if instruction.type == name and not instruction.form_only
+        ]
         for name in TYPES
     }
     for texts in by_type.values():
@@ -99,5 +106,6 @@ def summary(assessment: dict[str, Any]) -> str:
         f"({cell['wilson_low']:.0%} to {cell['wilson_high']:.0%})"
         for way, cell in cells.items()
     ]
-    as_base = assessment["sentinels"]["as_base_model"]
-    return f"{', '.join(words)}; sentinels {'as' if as_base else 'NOT as'} of a base model"
+    sentinels = assessment["sentinels"]
+    as_base = "as" if sentinels["as_base_model"] else "NOT as"
+    return f"{', '.join(words)}; sentinels {as_base} of a base model: {sentinels['why']}"

@@ -55,7 +55,8 @@ class Rule:
             ),
             PASS: (
                 f"both lifts are shown to be above {self.minimum_lift:g}, each with McNemar's "
-                f"exact p below {statistics.ALPHA:g}, and nothing of the above is shown"
+                f"exact p below {statistics.ALPHA:g}, DPO is shown to be above the best constant "
+                "answer of each kind and above rows of keywords, and nothing of the above is shown"
             ),
             INCONCLUSIVE: (
                 "otherwise; shown means that the whole 95 % interval says so, and to be worse "
@@ -65,15 +66,21 @@ class Rule:
 
 
 def assess(
-    answers: Answers, sampled: Sampled, disjointness: Mapping[str, Any], rule: Rule
+    answers: Answers,
+    sampled: Sampled,
+    disjointness: Mapping[str, Any],
+    rule: Rule,
+    trivial: Answers | None = None,
 ) -> dict[str, Any]:
     """The figures of the report; `verdict`, `why` and `disjoint` come first.
 
-    `disjointness` has `disjoint`, and is passed on.
+    `disjointness` has `disjoint`, and is passed on. `trivial` has the records of answers that
+    need no model, by name: DPO has to be better than each.
     """
     comparisons = _comparisons(answers, rule)
     sampling = _sampling(sampled, rule)
     gates = _gates(comparisons, sampling, bool(disjointness["disjoint"]), rule)
+    gates += _above_trivial(answers, trivial or {}, rule)
     judged = statistics.worst([gate["verdict"] for gate in gates])
     return {
         "verdict": judged,
@@ -85,6 +92,7 @@ def assess(
         "gates": gates,
         "finding": _finding(comparisons),
         "systems": {name: _system(answers[name]) for name in SYSTEMS},
+        "trivial": {name: table(records) for name, records in (trivial or {}).items()},
         "comparisons": comparisons,
         "by_type": _by_type(answers, rule),
         "sampling": sampling,
@@ -97,11 +105,11 @@ def name_of(before: str, after: str) -> str:
 
 
 def pairs(answers: Answers, before: str, after: str, kind: str = "") -> list[tuple[bool, bool]]:
-    """(before, after) of each instruction that a rule can check, of one type or of all."""
+    """(before, after) of each instruction whose answer is a fact or a form, of a type or of all."""
     return [
         (bool(first.correct), bool(second.correct))
         for first, second in zip(answers[before], answers[after], strict=True)
-        if first.correct is not None and kind in ("", first.type)
+        if first.correct is not None and not first.form_only and kind in ("", first.type)
     ]
 
 
@@ -148,6 +156,18 @@ def _gates(
         judged = "shown to be worse" if worse else "not shown to be worse"
         text = f"{after} is {judged} than {before} by {rule.margin:g}: {_words(figures)}"
         gates.append(_gate(f"not worse {name}", FAIL if worse else PASS, text))
+    return gates
+
+
+def _above_trivial(answers: Answers, trivial: Answers, rule: Rule) -> list[dict[str, Any]]:
+    """One gate for each way to answer without a model."""
+    gates = []
+    for name, records in trivial.items():
+        both = pairs({**answers, name: records}, name, "dpo")
+        figures = statistics.improvement(both, 0.0, rule.seed)
+        text = f"{TITLES['dpo']} over {TRIVIAL_TITLES[name]}: {_words(figures)}"
+        need = figures.get("n_to_settle")
+        gates.append(_gate(f"dpo_vs_{name}", figures["verdict"], text, need))
     return gates
 
 
@@ -254,6 +274,7 @@ def _mixed(places: Sequence[int], rows: Sequence[Mapping[str, Any]]) -> list[int
     return [place for _, place in sorted(keyed)]
 
 
+TRIVIAL_TITLES = {"constants": "the best constant answers", "keywords": "rows of keywords"}
 TITLES = {
     "base": "base",
     "few_shot": "base with examples",

@@ -34,6 +34,7 @@ def read_control(
     instructions: str,
     quantize: str,
     *,
+    version: int = 1,
     responses: Path = BASELINE_RESPONSES,
     assessment: Path = BASELINE_ASSESSMENT,
 ) -> Control:
@@ -42,6 +43,13 @@ def read_control(
     Every response is judged again: a verdict that differs from the recorded one is an error.
     """
     settings = _settings(assessment)
+    measured_with = settings.get("instructions_version", 1)
+    if measured_with != version:
+        raise StageError(
+            f"{assessment}: the control was measured with version {measured_with!r} of the "
+            f"instructions {instructions!r}, this is version {version}",
+            remedy="verifiers and instructions changed between them: run stage1a again",
+        )
     for name, wanted in (
         ("model", model),
         ("instructions", instructions),

@@ -48,7 +48,7 @@ def _part(responses: Found, texts: set[str], margin: float, seed: int) -> dict[s
         way: [
             record
             for record in records
-            if record.instruction in texts and record.correct is not None
+            if record.instruction in texts and record.correct is not None and not record.form_only
         ]
         for way, records in responses.items()
     }

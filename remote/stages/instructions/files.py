@@ -42,9 +42,10 @@ def read_folder(folder: Path) -> InstructionSet:
         _check_distinct(parts[name])
         for earlier in PARTS[:later]:
             _check_apart(parts[name], parts[earlier])
-    return InstructionSet(
-        folder.as_posix(), *(tuple(record.instruction for record in parts[name]) for name in PARTS)
+    train, development, held_out, pool = (
+        tuple(record.instruction for record in parts[name]) for name in PARTS
     )
+    return InstructionSet(folder.as_posix(), train, development, held_out, pool)
 
 
 def _read(path: Path, answered: bool) -> list[_Record]:

@@ -21,3 +21,4 @@ class InstructionSet:
     held_out: tuple[Instruction, ...]
     pool: tuple[Instruction, ...]
     critic: tuple[Instruction, ...] = ()
+    version: int = 1  # raised whenever an instruction or a verifier changes

@@ -49,15 +49,19 @@ def same_answers(chosen: InstructionSet) -> int:
 def _small() -> InstructionSet:
     from .small.splits import make_splits
 
-    return InstructionSet("small", *make_splits())
+    return InstructionSet("small", *make_splits(), version=VERSIONS["small"])
 
 
 def _english() -> InstructionSet:
     from .english.explanations import explanations
     from .english.splits import make_splits
 
-    return InstructionSet("english", *make_splits(), critic=tuple(explanations()))
+    return InstructionSet(
+        "english", *make_splits(), critic=tuple(explanations()), version=VERSIONS["english"]
+    )
 
 
+# By set, a number that rises whenever an instruction or a verifier of it changes.
+VERSIONS = {"small": 1, "english": 2}
 _MAKERS: dict[str, Callable[[], InstructionSet]] = {"small": _small, "english": _english}
 NAMES = tuple(_MAKERS)

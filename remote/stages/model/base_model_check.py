@@ -138,7 +138,11 @@ def _result(sentinel: Sentinel, response: str) -> dict[str, Any]:
 def assess_sentinels(
     results: Sequence[dict[str, Any]], tolerated: int = TOLERATED
 ) -> dict[str, Any]:
-    """The verdict with its figures: every continuation is right, at most `tolerated` are obeyed."""
+    """The verdict with its figures: at most `tolerated` instructions are obeyed.
+
+    A template that leaked makes a model obey; wrong continuations only show what it does not know.
+    `why` says which of the two was seen.
+    """
     continued = [result for result in results if result["expected"] == "right"]
     obeyed = [
         result
@@ -147,13 +151,22 @@ def assess_sentinels(
     ]
     right = sum(bool(result["as_expected"]) for result in continued)
     return {
-        "as_base_model": right == len(continued) and len(obeyed) <= tolerated,
-        "rule": f"every continuation right, and at most {tolerated} instruction obeyed",
+        "as_base_model": len(obeyed) <= tolerated,
+        "why": _finding(len(obeyed) > tolerated, right, len(continued)),
+        "rule": f"at most {tolerated} instruction obeyed; continuations measure knowledge",
         "continuations": len(continued),
         "continued_rightly": right,
         "instructions": len(results) - len(continued),
         "obeyed": len(obeyed),
     }
+
+
+def _finding(leaked: bool, right: int, of: int) -> str:
+    if leaked:
+        return "a template: the model obeys instructions as a chat model does"
+    if right < of:
+        return f"no template; an ignorant model: {of - right} of {of} continuations are wrong"
+    return "no template, and every continuation is right"
 
 
 def check_tokens(tokenizer: Any, prompts: Sequence[str]) -> dict[str, Any]:

@@ -23,3 +23,8 @@ class Instruction:
     def reasons(self, response: str) -> tuple[str, ...]:
         """Why `response` is wrong; empty when it is correct."""
         return verify(self.checks, response)
+
+    @property
+    def form_only(self) -> bool:
+        """Whether a rule sees the form of a response and not its sense: free text."""
+        return any(check.get("check") == "written" for check in self.checks)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from .matching import Check, between, count_occurrences, lines, marked, numbers, plain, separated
+from .decision import decides
+from .lists import comma_separated, listed, sequence
+from .matching import Check, between, count_occurrences, lines, numbers, plain
 from .repetition import monotony
+from .statement import states
+from .written import written
 
 MAX_JSON = 20_000  # characters of a response that are read as JSON
 
 
 def _answer(check: Check, text: str) -> str | None:
     case = bool(check.get("case"))
+    if "?" in text and not any("?" in value for value in check["values"]):
+        return "asks"
     if plain(text, case) in {plain(value, case) for value in check["values"]}:
         return None
     return f"is not {check['values'][0]!r}"
@@ -35,54 +42,19 @@ def _lines(check: Check, text: str) -> str | None:
     return between(check, len(lines(text)), "lines")
 
 
-def _listed(check: Check, text: str) -> str | None:
-    found_items = [marked(line) for line in lines(text)]
-    items = [item for item in found_items if item is not None]
-    if len(items) != len(found_items):
-        return "holds a line that is no item of a list"
-    wanted = [str(n + 1) if check["style"] == "numbered" else "" for n in range(len(items))]
-    if [number for number, _ in items] != wanted:
-        return f"not a {check['style']} list"
-    return _chosen(check, [plain(item) for _, item in items])
-
-
-def _separated(check: Check, text: str) -> str | None:
-    if len(lines(text)) != 1:
-        return "not on one line"
-    return _chosen(check, separated(text))
-
-
-def _chosen(check: Check, items: list[str]) -> str | None:
-    """None for distinct, accepted items of the right number; else the reason."""
-    accepted = {plain(value) for value in check["accepted"]}
-    if wrong := [item for item in items if item not in accepted]:
-        return f"not accepted: {', '.join(wrong[:3])}"[:200]
-    if len(set(items)) != len(items):
-        return "an item twice"
-    return between(check, len(items), "items")
-
-
-def _sequence(check: Check, text: str) -> str | None:
-    response_lines = lines(text)
-    items = (
-        separated(text)
-        if len(response_lines) == 1
-        else [_unmarked(line) for line in response_lines]
-    )
-    return None if items == [plain(value) for value in check["values"]] else "not this sequence"
-
-
-def _unmarked(line: str) -> str:
-    item = marked(line)
-    return plain(item[1] if item else line)
-
-
 def _json(check: Check, text: str) -> str | None:
     try:
-        value = json.loads(text[:MAX_JSON])
+        value = json.loads(text[:MAX_JSON], object_pairs_hook=_distinct_keys)
     except (ValueError, RecursionError):
-        return "not JSON"
+        return "not JSON, or a key twice"
     return None if _same(value, check["object"]) else "not the JSON asked for"
+
+
+def _distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises: ValueError for a key that stands twice."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key twice")
+    return dict(pairs)
 
 
 def _same(value: Any, wanted: Any) -> bool:
@@ -100,7 +72,27 @@ def _same(value: Any, wanted: Any) -> bool:
     return bool(value == wanted)
 
 
-def _closed(_: Check, text: str) -> str | None:
+_GREETING = re.compile(
+    r"\n\s*(?:(?:best|kind|warm|with best|yours)[\w ]*|regards|sincerely|love|cheers|thanks)"
+    r"[,.!]?(?:\s*\n\s*[\w .]{1,40})?\s*\Z|\n\s*[A-Z][\w]*(?: [A-Z][\w.]*)?\s*\Z",
+    re.IGNORECASE,
+)
+
+
+def without_signature(text: str) -> str:
+    """`text` without a closing line such as "Best wishes," and the name below it."""
+    return _GREETING.sub("", text).rstrip()
+
+
+def _begins_among(check: Check, text: str) -> str | None:
+    words = [plain(word) for word in text.replace("\u2019", "'").split()[: check["within"]]]
+    if {plain(value) for value in check["values"]} & set(words):
+        return None
+    return f"none of its first {check['within']} words is one of those"
+
+
+def _closed(check: Check, text: str) -> str | None:
+    text = without_signature(text) if check.get("signed") else text
     return (
         None
         if text.rstrip("\"'\u201d\u2019)").endswith((".", "!", "?"))
@@ -126,12 +118,16 @@ RULES: dict[str, Callable[[Check, str], str | None]] = {
     "answer": _answer,
     "number": _number,
     "lines": _lines,
-    "listed": _listed,
-    "separated": _separated,
-    "sequence": _sequence,
+    "listed": listed,
+    "separated": comma_separated,
+    "sequence": sequence,
     "json": _json,
     "closed": _closed,
     "varied": _varied,
     "critic": _critic,
+    "states": states,
+    "decides": decides,
+    "written": written,
+    "begins_among": _begins_among,
     "lacks_letters": _lacks_letters,
 }

@@ -31,24 +31,28 @@ def judge(instruction: Instruction, response: str, prompt: str | None = None) ->
         correct=not reasons if judged else None,
         reasons=reasons,
         prompt=prompt,
+        form_only=instruction.form_only,
     )
 
 
 def table(records: Iterable[ResponseRecord]) -> dict[str, Any]:
-    """Success as {overall, types, kinds}, each cell {n, correct, rate, wilson_low, wilson_high}.
+    """Success as {overall, form_only, types, kinds}, each cell {n, correct, rate, wilson_low,
+    wilson_high}.
 
-    Every type has its cell; one that was not measured has n 0 and nulls.
+    `overall` and the types count facts and forms. Free text, whose form alone a rule can see, is
+    in `form_only` and in its kinds. Every type has its cell; one that was not measured has n 0
+    and nulls.
     """
-    judged = [record for record in records if record.correct is not None]
-    kinds = sorted({record.kind for record in judged})
+    every = [record for record in records if record.correct is not None]
+    judged = [record for record in every if not record.form_only]
+    kinds = sorted({record.kind for record in every})
     return {
         "overall": _cell(judged),
+        "form_only": _cell(record for record in every if record.form_only),
         "types": {
             name: _cell(record for record in judged if record.type == name) for name in TYPES
         },
-        "kinds": {
-            name: _cell(record for record in judged if record.kind == name) for name in kinds
-        },
+        "kinds": {name: _cell(record for record in every if record.kind == name) for name in kinds},
     }
 
 

@@ -20,6 +20,18 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(_text(text) for text in value)
 
 
+def _maybe_texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+
+
+def _any_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _groups(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(map(_texts, value))
+
+
 def _count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000_000
 
@@ -45,8 +57,22 @@ def _one_of(*values: str) -> Callable[[Any], bool]:
 
 
 Fields = Mapping[str, Callable[[Any], bool]]
-_COUNTS: Fields = {"exactly": _count, "at_least": _count, "at_most": _count}
-_VALUES: Fields = {"values": _texts}
+_COUNTS: dict[str, Callable[[Any], bool]] = {
+    "exactly": _count,
+    "at_least": _count,
+    "at_most": _count,
+}
+_VALUES: dict[str, Callable[[Any], bool]] = {"values": _texts}
+
+_MEMBERS: dict[str, Callable[[Any], bool]] = {"forms": _groups, "heads": _texts}
+_LISTED = ("wholes", "rivals", "known", "units", "links", "nouns", "articles", "apart", "times")
+_STATED: Fields = {
+    **dict.fromkeys((*_LISTED, "containers", "followers"), _maybe_texts),
+    **dict.fromkeys(("case", "digits", "first", "last", "contrast", "clock", "sums"), _truth),
+    "answer": _any_text,
+    "text": _any_text,
+    "given": _numbers,
+}
 
 # (fields it must have, fields it may have)
 _FIELDS: Mapping[str, tuple[Fields, Fields]] = {
@@ -54,13 +80,23 @@ _FIELDS: Mapping[str, tuple[Fields, Fields]] = {
     "accepts": (_VALUES, {"case": _truth}),
     "excludes": (_VALUES, {"case": _truth}),
     "answer": (_VALUES, {"case": _truth}),
-    "sequence": (_VALUES, {}),
+    "sequence": (_VALUES, {"separator": _one_of("comma", "any")}),
+    "begins_among": (_VALUES | {"within": _count}, {}),
+    "decides": ({"question": _text, "value": _one_of("Yes", "No")}, {}),
+    "written": (
+        {"question": _text},
+        {"topics": _texts, "letter": _truth, "slogan": _truth, "question_form": _truth},
+    ),
+    "states": (_VALUES | {"question": _text}, _STATED),
     "lacks_letters": (_VALUES, {}),
     "occurs": ({"value": _text, "exactly": _count}, {}),
     "repeats": ({"value": _text, "exactly": _count}, {}),
     "items": ({"accepted": _texts, "exactly": _count}, {}),
-    "listed": ({"style": _one_of("numbered", "bulleted"), "accepted": _texts}, _COUNTS),
-    "separated": ({"accepted": _texts}, _COUNTS),
+    "listed": (
+        {"style": _one_of("numbered", "bulleted"), "accepted": _texts},
+        _COUNTS | _MEMBERS | {"marks": _text},
+    ),
+    "separated": ({"accepted": _texts}, _COUNTS | _MEMBERS | {"separator": _one_of("comma")}),
     "sentences": ({}, _COUNTS),
     "words": ({}, _COUNTS),
     "characters": ({}, _COUNTS),
@@ -68,7 +104,7 @@ _FIELDS: Mapping[str, tuple[Fields, Fields]] = {
     "starts_with": ({"value": _text}, {}),
     "ends_with": ({"value": _text}, {}),
     "case": ({"value": _one_of("upper", "lower")}, {}),
-    "closed": ({}, {}),
+    "closed": ({}, {"signed": _truth}),
     "varied": ({}, {}),
     "json_keys": ({"keys": _texts}, {}),
     "json": ({"object": _object}, {}),
@@ -76,7 +112,7 @@ _FIELDS: Mapping[str, tuple[Fields, Fields]] = {
 }
 # What a response of any content can satisfy: alone, it would reward length and punctuation.
 _FORM = {"sentences", "words", "characters", "lines", "closed", "ends_with", "case", "excludes"}
-_FORM |= {"lacks_letters", "varied", "starts_with", "json_keys"}
+_FORM |= {"lacks_letters", "varied", "starts_with", "json_keys", "written", "begins_among"}
 
 _IN_ANY_TEXT = STOP_WORDS - {"yes", "no", "may"}  # which are answers; so is the month
 

@@ -26,10 +26,17 @@ specification of the instruction sets also names facts.
     listed       style, accepted         a list of lines and nothing else, style numbered or
                                          bulleted; distinct items, all accepted
     separated    accepted                the same in one line, with commas
-    sequence     values                  these items in this order, in one line or one a line
-    closed                               ends as a sentence does
+    sequence     values, [separator]     these items in this order, in one line or one a line; only
+                                         with commas where the separator is comma
+    closed       [signed]                ends as a sentence does; a signature may follow
     varied                               is more than the same few words again and again
     lacks_letters values                 none of these letters
+    states       question, values, ...   one of the values is stated in answer to the question,
+                                         with no denial, doubt or second value; see `statement`
+    decides      question, value         Yes or No, which nothing that follows takes back
+    written      question                a free text that neither declines nor repeats the
+                                         instruction, and is no mere row of words
+    begins_among values, within          one of the values is among the first `within` words
     critic                               never holds: no rule can judge this
     any          of                      at least one of these lists of checks holds
 
@@ -118,11 +125,33 @@ def _items(check: Check, text: str) -> str | None:
 
 # In quotes it ends the sentence, unless this goes on: She said, "Stop!" and left.
 _END = re.compile(r"[.!?](?:(?=\s|$)|[\"'\u201d\u2019)]+(?=\s+[^a-z\s]|\s*$))")
-_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|e\.g|i\.e)\.(?=\s+\S)", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"\b(?:(?:Mr|Mrs|Ms|Dr|Prof|Rev|Jr|Sr|St|Mt|vs|etc|approx|no|e\.g|i\.e)\.(?=\s+\S)"
+    r"|[ap]\.m\.(?=\s+[a-z(])|[A-Z]\.(?=\s*[A-Z]))|(?:\.\.\.|\u2026)(?=\s*[a-z])",
+    re.IGNORECASE,
+)
+_INITIAL = re.compile(r"(?<!\w)[A-HJ-Z]\.(?=\s+[A-Z])")
+
+
+def count_sentences(text: str) -> int:
+    """Ends of sentences: no abbreviation, initial, or dots before a small letter is one."""
+    return len(_END.findall(_INITIAL.sub("", _shortened(text))))
+
+
+def _shortened(text: str) -> str:
+    return _ABBREVIATION.sub(lambda match: "" if _inside(match, text) else match[0], text)
+
+
+def _inside(match: re.Match[str], text: str) -> bool:
+    """ "etc." and dots end a sentence before a capital letter, and titles never do."""
+    if match[0].casefold().rstrip(".") in ("mr", "mrs", "ms", "dr", "prof", "rev", "st", "mt"):
+        return True
+    following = text[match.end() :].lstrip()[:1]
+    return bool(following) and not following.isupper()
 
 
 def _sentences(check: Check, text: str) -> str | None:
-    return between(check, len(_END.findall(_ABBREVIATION.sub("", text))), "sentences")
+    return between(check, count_sentences(text), "sentences")
 
 
 def _words(check: Check, text: str) -> str | None:
@@ -134,7 +163,8 @@ def _characters(check: Check, text: str) -> str | None:
 
 
 def _starts_with(check: Check, text: str) -> str | None:
-    right = text.lower().startswith(check["value"].lower())
+    value = re.escape(check["value"].strip())
+    right = re.match(rf"{value}(?!\w)", text, re.IGNORECASE)
     return None if right else f"does not start with {check['value']!r}"
 
 

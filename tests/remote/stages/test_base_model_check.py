@@ -84,19 +84,20 @@ def results(continued: tuple[bool, ...], obeyed: tuple[bool, ...]) -> list[dict[
         ((True, True), (False, False, False, False), True),
         ((True, True), (True, False, False, False), True),
         ((True, True), (True, True, False, False), False),
-        ((True, False), (False, False, False, False), False),
+        ((True, False), (False, False, False, False), True),
         ((True, True), (True, True, True, True), False),
     ],
 )
 def test_verdict_has_a_rule(
     continued: tuple[bool, ...], obeyed: tuple[bool, ...], as_base: bool
 ) -> None:
-    """Every continuation right and one obeyed instruction at most: else it is no base model."""
+    """A template obeys instructions and fails; wrong continuations are ignorance, and are said."""
     found = assess_sentinels(results(continued, obeyed))
 
     assert found["as_base_model"] is as_base
     assert (found["continued_rightly"], found["obeyed"]) == (sum(continued), sum(obeyed))
     assert "at most 1" in found["rule"]
+    assert ("ignorant" in found["why"]) is (as_base and not all(continued))
 
 
 def test_plain_prompts_pass(tokenizer: Any) -> None:

@@ -295,7 +295,7 @@ def test_a_sentence_asked_for_often_may_come_often() -> None:
             "qa",
             "The capital of Peru is the city of Lima, on the coast.",
             (LIMA,),
-            True,
+            False,
         ),
         ("Lima.", "qa", "Lima.", (LIMA,), False),
         ("Lima.", "qa", "", (LIMA,), False),

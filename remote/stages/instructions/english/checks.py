@@ -21,6 +21,35 @@ def has(*values: str, case: bool = False) -> Check:
     return {"check": "contains", "values": list(values), "case": case}
 
 
+def states(question: str, answer: str, *values: str, **more: object) -> Check:
+    """One of the values is stated, in answer to `question`; `answer` is the canonical one.
+
+    `more` are the further fields of the check, as `verifier` lists them.
+    """
+    fields = {"question": question, "answer": answer, "values": list(values)}
+    return {"check": "states", **fields, **{name: _plain(value) for name, value in more.items()}}
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple | set | frozenset) else value
+
+
+def states_number(question: str, answer: str, value: float, *given: float, **more: object) -> Check:
+    """This number is stated; in digits where the question asks for them."""
+    wanted = {"digits": True} if "digits" in question else {}
+    return states(question, answer, f"{value:g}", given=given, **wanted, **more)
+
+
+def ends(question: str, right: str, **more: object) -> Check:
+    """`right` and nothing after it; a lead-in of the words of `question` may stand before it."""
+    return states(question, "", right, text=right, last=True, **more)
+
+
+def decides(value: str, question: str) -> Check:
+    """Yes or no, which nothing that follows takes back."""
+    return {"check": "decides", "value": value, "question": question}
+
+
 def lacks(values: Iterable[str]) -> Check:
     return {"check": "excludes", "values": list(values)}
 
@@ -47,13 +76,14 @@ def sentences(count: int) -> Check:
     return {"check": "sentences", "exactly": count}
 
 
-def concludes(value: str, given: str) -> Check:
-    """The response begins or ends with `value`, unless it does not contain `given`."""
-    ends = [[{"check": "ends_with", "value": end}] for end in (value, f"{value}.")]
-    return {
-        "check": "any",
-        "of": [[lacks([given])], [{"check": "starts_with", "value": value}], *ends],
-    }
+def written(question: str, **more: object) -> Check:
+    """Neither a refusal, nor the instruction itself, nor a row of words that is no sentence."""
+    return {"check": "written", "question": question, **more}
+
+
+def has_thing(thing: str, *pronouns: str) -> Check:
+    """`thing` in the singular or plural, or a pronoun for it."""
+    return {"check": "accepts", "values": [thing, f"{thing}s", *pronouns]}
 
 
 CLOSED: Check = {"check": "closed"}

@@ -8,8 +8,9 @@ from functools import partial
 from itertools import combinations
 
 from ...verification.instruction import Instruction
+from ...verification.words import word_set
 from . import vocabulary as words
-from .checks import at_most, concludes, has, lacks, number, only, says
+from .checks import at_most, states, states_number
 from .word_lists import word_list
 
 make = partial(Instruction, type="completion")
@@ -24,9 +25,32 @@ def sayings(draw: random.Random) -> Iterator[Instruction]:
     )
     for start, end in words.SAYINGS.items():
         text = draw.choice(phrasings).format(f"{start} ...")
-        stated = has(f"{start.split()[-1]} {end}")  # the end alone may be a very common word
-        checks = ({"check": "any", "of": [[only(end)], [stated]]}, at_most(20))
-        yield make(text=text, kind="saying", answer=f"{start} {end}.", checks=checks)
+        answer = f"{start} {end}."
+        stated = states(
+            text,
+            answer,
+            *(end, *words.ALSO_SAID.get(start, ())),
+            wholes=(end, f"{start.split()[-1]} {end}", answer),
+            known=("saying", "proverb", "ends", "ending", "goes", "last", "missing", "part"),
+            links=("with",),
+            followers=("is",),
+            last=True,
+        )
+        yield make(text=text, kind="saying", answer=answer, checks=(stated, at_most(25)))
+
+
+_STEPS = tuple(
+    sorted(
+        word_set(
+            """
+numbers up down add adding adds added plus minus increase increases increasing decrease
+decreases decreasing double doubles doubled doubling triple triples tripled multiply multiplied
+multiplying pattern difference step steps subtract subtracting subtracted time previous last one
+go goes rises falls more than less last
+"""
+        )
+    )
+)
 
 
 def number_sequences(draw: random.Random) -> Iterator[Instruction]:
@@ -48,11 +72,22 @@ def number_sequences(draw: random.Random) -> Iterator[Instruction]:
             series, by = [first + 100 - n * step for n in range(5)], (step, -step)
         *shown, answer = series
         text = draw.choice(phrasings).format(", ".join(map(str, shown)))
+        said = f"The next number in the sequence is {answer}."
         yield make(
             text=text,
             kind="number sequence",
-            answer=f"The next number in the sequence is {answer}.",
-            checks=(number(answer, *shown, *by), at_most()),  # "since each one adds 4"
+            answer=said,
+            checks=(
+                states_number(
+                    text,
+                    said,
+                    answer,
+                    *(*shown, *by),
+                    wholes=(", ".join(map(str, series)),),
+                    known=_STEPS,
+                ),
+                at_most(),
+            ),
         )
 
 
@@ -77,18 +112,17 @@ def ordered_names(draw: random.Random) -> Iterator[Instruction]:
             chosen = circle[start : start + step * count + 1 : step]
             *shown, answer = chosen
             text = draw.choice(phrasings).format(what=what, shown=", ".join(shown))
-            others = [name for name in names if name not in (answer, shown[-1])]
-            stated = [says(answer), lacks(others), concludes(answer, shown[-1])]
-            repeated = [
-                has(", ".join(chosen)),
-                lacks([name for name in names if name not in chosen]),
-            ]
-            yield make(
-                text=text,
-                kind="ordered names",
-                answer=f"After {shown[-1]} comes {answer}.",
-                checks=({"check": "any", "of": [stated, repeated]}, at_most()),
+            said = f"After {shown[-1]} comes {answer}."
+            stated = states(
+                text,
+                said,
+                answer,
+                wholes=(", ".join(chosen),),
+                rivals=[name for name in names if name not in chosen],
+                known=("follows", "following", "month", "day", "order"),
+                nouns=(what,),
             )
+            yield make(text=text, kind="ordered names", answer=said, checks=(stated, at_most()))
 
 
 def analogies(draw: random.Random) -> Iterator[Instruction]:
@@ -103,15 +137,18 @@ def analogies(draw: random.Random) -> Iterator[Instruction]:
         for (first, second), (third, answer) in draw.sample(pairs, min(len(pairs), 26)):
             if answer in (first, second, third):
                 continue
-            rest = f"{third} is to {answer}"
-            answers = (answer, rest, f"{first} is to {second} as {rest}")
-            also = (f"is to {answer}", f"to {answer}", f"{first} is to {second} what {rest}")
-            yield make(
-                text=draw.choice(phrasings).format(first, second, third),
-                kind="analogy",
-                answer=f"{first} is to {second} as {third} is to {answer}.",
-                checks=(only(*answers, *also),),
+            text = draw.choice(phrasings).format(first, second, third)
+            said = f"{first} is to {second} as {third} is to {answer}."
+            stated = states(
+                text,
+                said,
+                *(answer, *words.ALSO_ANALOGOUS.get(answer, ())),
+                first=False,
+                last=True,
+                apart=(first, second, third),
+                articles=("a", "an", "the"),
             )
+            yield make(text=text, kind="analogy", answer=said, checks=(stated, at_most()))
 
 
 _FRAMES: list[str] = word_list("frames")
@@ -126,12 +163,18 @@ def verb_forms(draw: random.Random) -> Iterator[Instruction]:
     )
     for verb, past in words.PAST.items():
         frame = draw.choice(_FRAMES)
-        yield make(
-            text=draw.choice(phrasings).format(verb=verb, frame=frame),
-            kind="verb form",
-            answer=frame.replace("___", past),
-            checks=(says(past), lacks([verb]), at_most(20)),
+        frame = words.PAST_FRAMES.get(verb, frame)  # one in which the verb makes sense
+        text = draw.choice(phrasings).format(verb=verb, frame=frame)
+        answer = frame.replace("___", past)
+        stated = states(
+            text,
+            answer,
+            past,
+            wholes=(answer,),
+            known=("past", "tense", "form", "verb", "simple", "fits", "gap"),
+            nouns=("form", "tense", "verb"),
         )
+        yield make(text=text, kind="verb form", answer=answer, checks=(stated, at_most(25)))
 
 
 def symbols(draw: random.Random) -> Iterator[Instruction]:
@@ -141,17 +184,22 @@ def symbols(draw: random.Random) -> Iterator[Instruction]:
         "Complete: the element {} has the symbol",
     )
     for element, symbol in words.ELEMENTS.items():
-        others = [other for other in words.ELEMENTS.values() if other != symbol]
-        yield make(
-            text=draw.choice(phrasings).format(element),
-            kind="chemical symbol",
-            answer=f"The chemical symbol of {element} is {symbol}.",
-            checks=(
-                says(symbol, case=True),
-                {"check": "excludes", "values": others, "case": True},
-                at_most(20),
-            ),
+        text, answer = (
+            draw.choice(phrasings).format(element),
+            f"The chemical symbol of {element} is {symbol}.",
         )
+        stated = states(
+            text,
+            answer,
+            symbol,
+            case=True,
+            contrast=True,
+            rivals=[other for other in words.ELEMENTS.values() if other != symbol],
+            known=("abbreviated", "abbreviation", "element", "chemistry", "metal", "gas"),
+            nouns=("symbol",),
+            links=("as",),
+        )
+        yield make(text=text, kind="chemical symbol", answer=answer, checks=(stated, at_most()))
 
 
 KINDS = (sayings, number_sequences, ordered_names, analogies, verb_forms, symbols)

@@ -9,7 +9,7 @@ _COUNTRIES = word_list("countries")
 CAPITALS: dict[str, tuple[str, ...]] = {row["country"]: tuple(row["capital"]) for row in _COUNTRIES}
 CONTINENTS: dict[str, str] = {row["country"]: row["continent"] for row in _COUNTRIES}
 EVERY_CONTINENT = ("Africa", "Europe", "Asia", "North America", "South America", "Oceania")
-# By continent, every accepted name; a country of Oceania may be said to be in Australia.
+# By continent, every accepted name.
 CONTINENT_NAMES: dict[str, tuple[str, ...]] = {
-    name: (name, "Australia") if name == "Oceania" else (name,) for name in EVERY_CONTINENT
+    name: (name, "Australasia") if name == "Oceania" else (name,) for name in EVERY_CONTINENT
 }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import partial
+from string import ascii_lowercase
 
 from ...verification.instruction import Instruction
-from ...verification.verifier import Check
-from .checks import at_most, lacks, number, only, says
+from ...verification.number_words import in_words
+from ...verification.words import word_set
+from .checks import at_most, only, states, states_number
 from .topics import LONG_WORDS, PEOPLE
 from .word_lists import word_list
 
@@ -31,14 +33,24 @@ def sums(draw: random.Random) -> Iterator[Instruction]:
         result = {"plus": first + second, "minus": first - second, "times": first * second}[sign]
         if result in (first, second):
             continue
-        yield make(
-            text=draw.choice(signs[sign]).format(first, second),
-            kind="arithmetic",
-            answer=f"{first} {sign} {second} is {result}.",
-            checks=(number(result, first, second), at_most()),
+        text = draw.choice(signs[sign]).format(first, second)
+        answer = f"{first} {sign} {second} is {result}."
+        stated = states_number(
+            text, answer, result, first, second, known=_ARITHMETIC, containers=("in",)
         )
+        yield make(text=text, kind="arithmetic", answer=answer, checks=(stated, at_most()))
 
 
+_ARITHMETIC = tuple(
+    sorted(
+        word_set(
+            """
+plus minus times sum difference product multiplied added adding add subtract subtracted
+subtracting multiply calculation calculated calculate equation what
+"""
+        )
+    )
+)
 _STORIES = (
     ("{who} has {a} {things} and gets {b} more. How many {things} does {who} have now?", 1),
     ("There are {a} {things} in a box and {b} in another. How many are there in all?", 1),
@@ -58,13 +70,21 @@ def stories(draw: random.Random) -> Iterator[Instruction]:
         if result in (first, second):
             continue
         things, who = draw.choice(_COUNTED), draw.choice(PEOPLE)
-        yield make(
-            text=story.format(a=first, b=second, things=things, who=who)
-            + draw.choice(("", " Answer in digits.")),
-            kind="word problem",
-            answer=f"The answer is {result} {things}.",
-            checks=(number(result, first, second), at_most(40)),
+        text = story.format(a=first, b=second, things=things, who=who)
+        text += draw.choice(("", " Answer in digits."))
+        answer = f"The answer is {result} {things}."
+        stated = states_number(
+            text,
+            answer,
+            result,
+            *(first, second),
+            units=(things,),
+            known=(*_ARITHMETIC, "left", "now", "still", "together", "total"),
+            links=("carry", "left", "remain", "total"),
+            followers=("are", "stay", "remain", "per"),
+            first=False,
         )
+        yield make(text=text, kind="word problem", answer=answer, checks=(stated, at_most(40)))
 
 
 _UNITS = word_list("units")
@@ -81,12 +101,30 @@ def conversions(draw: random.Random) -> Iterator[Instruction]:
         small, large, factor = unit["small"], unit["large"], unit["factor"]
         for count in draw.sample(range(2, 30), 9):
             result = count * factor
-            yield make(
-                text=draw.choice(phrasings).format(small=small, large=large, count=count),
-                kind="conversion",
-                answer=f"{count} {large} are {result} {small}.",
-                checks=(number(result, count, 1, factor), at_most()),
+            text = draw.choice(phrasings).format(small=small, large=large, count=count)
+            answer = f"{count} {large} are {result} {small}."
+            stated = states_number(
+                text,
+                answer,
+                result,
+                *(count, 1, factor),
+                units=_names(small),
+                known=(*_ARITHMETIC, *_names(large), "contains", "converted", "convert", "every"),
             )
+            yield make(text=text, kind="conversion", answer=answer, checks=(stated, at_most()))
+
+
+_SHORT_UNITS = {
+    "centimetres": ("cm",), "metres": ("m",), "kilometres": ("km",), "millimetres": ("mm",),
+    "grams": ("g",), "kilograms": ("kg", "kilos"), "tonnes": ("t",), "millilitres": ("ml",),
+    "litres": ("l",), "minutes": ("min", "mins"), "seconds": ("s", "sec", "secs"), "hours": ("h",),
+    "inches": ("in",), "feet": ("ft", "foot"), "yards": ("yd",), "dollars": ("usd",),
+}  # fmt: skip
+
+
+def _names(unit: str) -> tuple[str, ...]:
+    """The unit as it may be written: in full, with -er for -re, abbreviated."""
+    return (unit, unit.replace("tres", "ters"), *_SHORT_UNITS.get(unit, ()))
 
 
 def letters(draw: random.Random) -> Iterator[Instruction]:
@@ -97,10 +135,15 @@ def letters(draw: random.Random) -> Iterator[Instruction]:
     )
     for word in LONG_WORDS:
         yield make(
-            text=draw.choice(phrasings).format(word),
+            text=(text := draw.choice(phrasings).format(word)),
             kind="count of letters",
-            answer=f'The word "{word}" has {len(word)} letters.',
-            checks=(number(len(word)), at_most()),
+            answer=(answer := f'The word "{word}" has {len(word)} letters.'),
+            checks=(
+                states_number(
+                    text, answer, len(word), units=("letters",), known=_COUNTS, followers=("long",)
+                ),
+                at_most(),
+            ),
         )
 
 
@@ -113,17 +156,39 @@ def one_letter(draw: random.Random) -> Iterator[Instruction]:
         several = sorted({char for char in word if word.count(char) > 1})
         letter = draw.choice(several or sorted(word))
         yield make(
-            text=draw.choice(phrasings).format(letter=letter, word=word),
+            text=(text := draw.choice(phrasings).format(letter=letter, word=word)),
             kind="count of a letter",
-            answer=f'The letter {letter} occurs {word.count(letter)} times in "{word}".',
-            checks=(number(word.count(letter)), at_most()),
+            answer=(
+                answer := f'The letter {letter} occurs {_times(word.count(letter))} in "{word}".'
+            ),
+            checks=(
+                states_number(
+                    text,
+                    answer,
+                    word.count(letter),
+                    units=("times", letter, f"{letter}s"),
+                    rivals=(
+                        *(f"word {word} occurs", f"word {word} appears"),
+                        *(f"letter {other}" for other in ascii_lowercase if other != letter),
+                    ),
+                    known=(*_COUNTS, "appears", "occurs", "occurrences", "found"),
+                    links=("appears", "occurs", "contains"),
+                    followers=("in",),
+                ),
+                at_most(),
+            ),
         )
 
 
-def _states_result(result: int, given: list[int]) -> Check:
-    """The response states that `result` is the one, unless it names no other number."""
-    others = [str(value) for value in given if value != result]
-    return {"check": "any", "of": [[lacks(others)], [says(f"is {result}", f"{result} is")]]}
+_COUNTS = ("contains", "count", "counting", "number", "long", "made", "up", "has", "letters")
+_COMPARED = {
+    max: ("largest", "greatest", "biggest", "highest", "larger", "greater", "bigger", "higher"),
+    min: ("smallest", "least", "lowest", "smaller", "less", "lower"),
+}
+
+
+def _times(count: int) -> str:
+    return f"{count} time{'' if count == 1 else 's'}"
 
 
 def extremes(draw: random.Random) -> Iterator[Instruction]:
@@ -136,11 +201,19 @@ def extremes(draw: random.Random) -> Iterator[Instruction]:
         given = draw.sample(range(10, 999), 4)
         result = which(given)
         word = "largest" if which is max else "smallest"
+        text = draw.choice(phrasings[which]).format(", ".join(map(str, given)))
+        answer = f"The {word} number is {result}."
+        stated = states_number(
+            text,
+            answer,
+            result,
+            *given,
+            known=(*_COMPARED[which], "than", "numbers", "them", "among", "out", "four", "others"),
+            nouns=("number", "one"),
+            sums=False,
+        )
         yield make(
-            text=draw.choice(phrasings[which]).format(", ".join(map(str, given))),
-            kind="largest and smallest",
-            answer=f"The {word} number is {result}.",
-            checks=(number(result, *given), _states_result(result, given), at_most(15)),
+            text=text, kind="largest and smallest", answer=answer, checks=(stated, at_most(20))
         )
 
 
@@ -156,17 +229,37 @@ def clocks(draw: random.Random) -> Iterator[Instruction]:
         minutes = draw.choice(range(15, 115, 5))
         total = hour * 60 + minute + minutes
         start, end = f"{hour}:{minute:02}", _time(total)
-        others = [_time(total + off) for off in (-60, -30, -15, -10, -5, 5, 10, 15, 30, 60)]
-        yield make(
-            text=draw.choice(phrasings).format(start=start, minutes=minutes),
-            kind="clock",
-            answer=f"The time is then {end}.",
-            checks=(
-                says(end, f"0{end}"),
-                lacks([other for other in others if other != start]),
-                at_most(20),
-            ),
+        text, answer = (
+            draw.choice(phrasings).format(start=start, minutes=minutes),
+            f"The time is then {end}.",
         )
+        stated = states(
+            text,
+            answer,
+            *(end, f"0{end}", end.replace(":", "."), *spoken_times(total)),
+            clock=True,
+            times=(start, f"0{start}"),
+            given=(minutes, 60, 1, minutes // 60, minutes % 60, minute, hour),
+            units=("am", "a.m", "pm", "p.m", "o'clock", "hours"),
+            known=("hour", "hours", "minutes", "later", "arrives", "arrival", "ends", "time",
+                   "film", "train", "plus", "add", "adding"),
+            links=("at", "then", "arrives", "ends", "until"),
+            first=False,
+        )  # fmt: skip
+        yield make(text=text, kind="clock", answer=answer, checks=(stated, at_most()))
+
+
+def spoken_times(minutes: int) -> tuple[str, ...]:
+    """The time in words: "half past eleven", "twenty to five", "eleven thirty"."""
+    hour, minute = divmod(minutes, 60)
+    this, following = in_words(hour), in_words(hour % 12 + 1)
+    if minute == 0:
+        return (f"{this} o'clock",)
+    past = {15: "quarter past", 30: "half past", 45: "quarter to"}.get(minute)
+    if past is None:
+        past = f"{in_words(minute)} past" if minute < 30 else f"{in_words(60 - minute)} to"
+    in_full = f"{past} {following if 'to' in past.split() else this}"
+    return (in_full, f"{this} {in_words(minute)}")
 
 
 def _time(minutes: int) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from ...verification.instruction import Instruction
 from ...verification.verifier import Check
 from . import vocabulary as words
-from .checks import at_most, concludes, lacks, number, only, says
+from .checks import at_most, decides, only, states, states_number
 from .geography import CAPITALS, CONTINENT_NAMES, CONTINENTS, EVERY_CONTINENT
 from .word_lists import word_list
 
@@ -30,14 +30,26 @@ def capitals(draw: random.Random) -> Iterator[Instruction]:
         "Tell me what the capital of {} is called.",
     )
     for country, names in CAPITALS.items():
-        others = [name for other in CAPITALS.values() if other != names for name in other]
         text = draw.choice(phrasings).format(country)
-        yield make(
-            text=text[0].upper() + text[1:],
-            kind="capital",
-            answer=f"The capital of {country} is {names[0]}.",
-            checks=(says(*names), lacks(others), at_most()),
+        text, answer = text[0].upper() + text[1:], f"The capital of {country} is {names[0]}."
+        stated = states(
+            text,
+            answer,
+            *names,
+            rivals=_other_places(country, names),
+            apart=(country,),
+            nouns=("city", "capital"),
+            known=("largest", "biggest", "seat", "government", "official", "officially", "country"),
+            containers=("in", "within", "on", "part"),
         )
+        yield make(text=text, kind="capital", answer=answer, checks=(stated, at_most()))
+
+
+def _other_places(country: str, names: tuple[str, ...]) -> list[str]:
+    """Other capitals and countries, unless they are part of this one's names."""
+    own = " ".join((country, *names))
+    every = [*CAPITALS, *(name for capital in CAPITALS.values() for name in capital)]
+    return [name for name in every if name.removeprefix("the ") not in own]
 
 
 def continents(draw: random.Random) -> Iterator[Instruction]:
@@ -49,15 +61,29 @@ def continents(draw: random.Random) -> Iterator[Instruction]:
     )
     for country, continent in CONTINENTS.items():
         names = CONTINENT_NAMES[continent]
-        if set(names) & {country}:
+        if country == "Australia":  # is its own answer, too
             continue
-        others = [name for name in (*EVERY_CONTINENT, "Antarctica") if name not in names]
-        yield make(
-            text=draw.choice(phrasings).format(country),
-            kind="continent",
-            answer=f"{country[0].upper() + country[1:]} is in {continent}.",
-            checks=(says(*names), lacks(others), at_most()),
+        text = draw.choice(phrasings).format(country)
+        answer = f"{country[0].upper() + country[1:]} is in {continent}."
+        stated = states(
+            text,
+            answer,
+            *names,
+            rivals=[name for name in (*EVERY_CONTINENT, "Antarctica") if name not in names],
+            apart=(country,),
+            nouns=("continent", "part", "region"),
+            known=("continent", "lies", "located", "situated", "found", "belongs", *_REGIONS),
+            links=("in", "on", "to"),
+            articles=_REGIONS[:-7],
+            containers=("in", "within", "inside", "on", "part"),
         )
+        yield make(text=text, kind="continent", answer=answer, checks=(stated, at_most()))
+
+
+_REGIONS = (
+    *("western", "eastern", "southern", "northern", "central", "southeastern", "southeast"),
+    *("continental", "part", "middle", "east", "region", "where", "which", "country"),
+)
 
 
 def claims(draw: random.Random) -> Iterator[Instruction]:
@@ -88,10 +114,7 @@ def _yes_or_no(right: str, text: str) -> tuple[Check, ...]:
     """The word alone, or before a short sentence where the instruction allows one."""
     if "only" in text:
         return (only(right),)
-    wrong = "No" if right == "Yes" else "Yes"
-    begins: Check = {"check": "starts_with", "value": f"{right},"}
-    stated = [says(right), begins, lacks([wrong]), at_most(15), {"check": "closed"}]
-    return ({"check": "any", "of": [[only(right)], stated]},)
+    return (decides(right, text),)
 
 
 def plurals(draw: random.Random) -> Iterator[Instruction]:
@@ -104,12 +127,23 @@ def plurals(draw: random.Random) -> Iterator[Instruction]:
     for word, plural in words.PLURALS.items():
         text = draw.choice(phrasings).format(word)
         same = word == plural  # then the question alone would hold the answer
-        wrong = [form for form in (f"{word}s", f"{word}es") if form != plural]
+        right = (plural, *words.ALSO_PLURALS.get(word, ()))
+        answer = f"The plural of {word} is {plural}."
+        stated = states(
+            text,
+            answer,
+            *right,
+            rivals=[form for form in (f"{word}s", f"{word}es") if form not in right],
+            nouns=("plural", "form", "word"),
+            links=("two", "write"),
+            given=(1, 2),
+            known=("one", "two", "plural"),
+        )
         yield make(
             text=f"{text} Answer with one word." if same else text,
             kind="plural",
-            answer=plural if same else f"The plural of {word} is {plural}.",
-            checks=(only(plural),) if same else (says(plural), lacks(wrong), at_most(15)),
+            answer=plural if same else answer,
+            checks=(only(*right),) if same else (stated, at_most(15)),
         )
 
 
@@ -121,12 +155,18 @@ def translations(draw: random.Random) -> Iterator[Instruction]:
         "Give the Spanish for the English word {}.",
     )
     for word, spanish in words.SPANISH.items():
-        yield make(
-            text=draw.choice(phrasings).format(f'"{word}"'),
-            kind="Spanish",
-            answer=f'The Spanish word for "{word}" is "{spanish}".',
-            checks=(says(spanish, *words.ALSO_SPANISH.get(word, ())), at_most(15)),
+        text = draw.choice(phrasings).format(f'"{word}"')
+        answer = f'The Spanish word for "{word}" is "{spanish}".'
+        stated = states(
+            text,
+            answer,
+            *(spanish, *words.ALSO_SPANISH.get(word, ())),
+            known=("translation", "translates", "translated"),
+            nouns=("word", "translation", "spanish"),
+            links=("to", "as", "into"),
+            articles=("el", "la", "los", "las", "un", "una"),
         )
+        yield make(text=text, kind="Spanish", answer=answer, checks=(stated, at_most(20)))
 
 
 def days(draw: random.Random) -> Iterator[Instruction]:
@@ -140,13 +180,19 @@ def days(draw: random.Random) -> Iterator[Instruction]:
             answer = DAYS[(start + count) % 7]
             if answer == DAYS[start]:
                 continue
-            others = [name for name in DAYS if name not in (answer, DAYS[start])]
-            yield make(
-                text=draw.choice(phrasings).format(day=DAYS[start], count=count),
-                kind="day of the week",
-                answer=f"It will be {answer}.",
-                checks=(says(answer), lacks(others), concludes(answer, DAYS[start]), at_most()),
+            text = draw.choice(phrasings).format(day=DAYS[start], count=count)
+            said = f"It will be {answer}."
+            stated = states(
+                text,
+                said,
+                answer,
+                rivals=[name for name in DAYS if name not in (answer, DAYS[start])],
+                given=(count, 7, count // 7, count % 7, count - count % 7, 1),
+                known=("if", "today", "weeks", "days", "later", "after", "falls"),
+                nouns=("day",),
+                links=("on",),
             )
+            yield make(text=text, kind="day of the week", answer=said, checks=(stated, at_most()))
 
 
 def months(draw: random.Random) -> Iterator[Instruction]:
@@ -158,13 +204,18 @@ def months(draw: random.Random) -> Iterator[Instruction]:
     for start in range(12):
         for count in draw.sample(range(2, 12), 6):
             answer = MONTHS[(start + count) % 12]
-            others = [name for name in MONTHS if name not in (answer, MONTHS[start])]
-            yield make(
-                text=draw.choice(phrasings).format(month=MONTHS[start], count=count),
-                kind="month",
-                answer=f"That month is {answer}.",
-                checks=(says(answer), lacks(others), concludes(answer, MONTHS[start]), at_most()),
+            text = draw.choice(phrasings).format(month=MONTHS[start], count=count)
+            said = f"That month is {answer}."
+            stated = states(
+                text,
+                said,
+                answer,
+                rivals=[name for name in MONTHS if name not in (answer, MONTHS[start])],
+                given=(count,),
+                known=("if", "months", "later", "after", "now"),
+                nouns=("month",),
             )
+            yield make(text=text, kind="month", answer=said, checks=(stated, at_most()))
 
 
 def month_lengths(draw: random.Random) -> Iterator[Instruction]:
@@ -172,12 +223,18 @@ def month_lengths(draw: random.Random) -> Iterator[Instruction]:
     phrasings = ("How many days does {} have in {}? Answer in digits.",)
     for month, length in zip(MONTHS, lengths, strict=True):
         year = draw.choice((2019, 2021, 2022, 2023, 2025))
-        yield make(
-            text=draw.choice(phrasings).format(month, year),
-            kind="length of a month",
-            answer=f"{month} {year} has {length} days.",
-            checks=(number(length, year), at_most()),
+        text = draw.choice(phrasings).format(month, year)
+        answer = f"{month} {year} has {length} days."
+        stated = states_number(
+            text,
+            answer,
+            length,
+            year,
+            units=("days",),
+            known=("month", "leap", "year"),
+            first=False,
         )
+        yield make(text=text, kind="length of a month", answer=answer, checks=(stated, at_most()))
 
 
 KINDS = (

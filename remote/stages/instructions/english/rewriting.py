@@ -7,11 +7,20 @@ from collections.abc import Iterator
 from functools import partial
 
 from ...verification.instruction import Instruction
-from .checks import at_most, lacks, number, only, says
+from ...verification.verifier import Check
+from .checks import at_most, ends, has_thing, only, states_number, written
+from .replacements import LENT, REPLACED
 from .topics import CITIES, LONG_WORDS, PEOPLE, SENTENCES, SIMPLE_WORDS, THINGS
 from .word_lists import word_list
 
 make = partial(Instruction, type="response")
+_LEADS = ("new", "rewritten", "changed", "sentence", "letters", "capital", "case", "version")
+
+
+def _sequence(values: list[str], commas: bool = True) -> dict[str, object]:
+    """These values in order; between commas where the instruction says so."""
+    check: dict[str, object] = {"check": "sequence", "values": values}
+    return check | {"separator": "comma" if commas else "any"}
 
 
 def upper_and_lower(draw: random.Random) -> Iterator[Instruction]:
@@ -29,11 +38,18 @@ def upper_and_lower(draw: random.Random) -> Iterator[Instruction]:
         for change, ways in phrasings.items():
             # What is to be made small is given in capitals: copying it would not do.
             given = sentence.upper() if change is str.lower else sentence
+            frame = draw.choice(ways)
+            right = change(sentence)
+            task = frame.format("").replace("this sentence", "the sentence")
             yield make(
-                text=draw.choice(ways).format(f"{given}."),
+                text=frame.format(f"{given}."),
                 kind="case",
-                answer=f"{change(sentence)}.",
-                checks=(only(change(sentence), case=True),),
+                answer=f"{right}.",
+                checks=(
+                    only(right, case=True)
+                    if "only" in frame
+                    else ends(task, right, case=True, known=_LEADS),
+                ),
             )
 
 
@@ -51,7 +67,7 @@ def sorting(draw: random.Random) -> Iterator[Instruction]:
             text=draw.choice(phrasings).format(", ".join(words)),
             kind="sorting words",
             answer=", ".join(sorted(words)),
-            checks=({"check": "sequence", "values": sorted(words)}, at_most(20)),
+            checks=(_sequence(sorted(words)), at_most(20)),
         )
 
 
@@ -64,11 +80,12 @@ def sorting_numbers(draw: random.Random) -> Iterator[Instruction]:
         falling = draw.random() < 0.5
         given = draw.sample(range(2, 199), 5)
         result = [str(value) for value in sorted(given, reverse=falling)]
+        text = draw.choice(phrasings[falling]).format(", ".join(map(str, given)))
         yield make(
-            text=draw.choice(phrasings[falling]).format(", ".join(map(str, given))),
+            text=text,
             kind="sorting numbers",
             answer=", ".join(result),
-            checks=({"check": "sequence", "values": result}, at_most(20)),
+            checks=(_sequence(result, commas="commas" in text), at_most(20)),
         )
 
 
@@ -83,7 +100,7 @@ def reversing(draw: random.Random) -> Iterator[Instruction]:
             text=draw.choice(phrasings).format(", ".join(words)),
             kind="reversing",
             answer=", ".join(reversed(words)),
-            checks=({"check": "sequence", "values": words[::-1]}, at_most(20)),
+            checks=(_sequence(words[::-1]), at_most(20)),
         )
 
 
@@ -99,7 +116,7 @@ def spelling(draw: random.Random) -> Iterator[Instruction]:
             text=phrasings[mark].format(word),
             kind="spelling",
             answer=right,
-            checks=(only(right),),
+            checks=(ends(phrasings[mark].format(word), right, known=_LEADS),),
         )
 
 
@@ -111,11 +128,16 @@ def initials(draw: random.Random) -> Iterator[Instruction]:
     for _ in range(50):
         words = draw.sample(SIMPLE_WORDS, 4)
         right = "".join(word[0] for word in words)
+        phrasing = draw.choice(phrasings)
         yield make(
-            text=draw.choice(phrasings).format(" ".join(words)),
+            text=phrasing.format(" ".join(words)),
             kind="initials",
             answer=right,
-            checks=(only(right),),
+            checks=(
+                only(right)
+                if "only" in phrasing
+                else ends(phrasing.format(""), right, known=("letters", "first", *_LEADS)),
+            ),
         )
 
 
@@ -127,7 +149,11 @@ def extracting(draw: random.Random) -> Iterator[Instruction]:
         text, field, right = draw.choice(
             (
                 (f"Order {code} for {who} in {city}: one {thing}.", "order number", str(code)),
-                (f"Please write to {who} at {address} about the {thing}.", "e-mail", address),
+                (
+                    f"Please write to {who} at {address} about the {thing}.",
+                    "e-mail address",
+                    address,
+                ),
                 (f"The {thing} that {who} ordered goes to {city}.", "city", city),
                 (f"In {city} somebody named {who} found a {thing}.", "person's name", who),
             )
@@ -137,7 +163,11 @@ def extracting(draw: random.Random) -> Iterator[Instruction]:
             text=phrasing.format(field, text),
             kind="extracting",
             answer=right,
-            checks=(only(right),),
+            checks=(
+                only(right)
+                if "only" in phrasing
+                else ends(phrasing.format(field, ""), right, nouns=(field.split()[-1],)),
+            ),
         )
 
 
@@ -149,12 +179,14 @@ def replacing(draw: random.Random) -> Iterator[Instruction]:
     for sentence in SENTENCES:
         old = draw.choice([word for word in sentence.split()[1:] if len(word) > 3])
         new = draw.choice([word for word in THINGS if word not in sentence])
+        old, new = REPLACED.get(sentence, (old, new))  # so that a sentence remains
         right = " ".join(new if word == old else word for word in sentence.split())
+        phrasing = draw.choice(phrasings)
         yield make(
-            text=draw.choice(phrasings).format(old, new, f"{sentence}."),
+            text=phrasing.format(old, new, f"{sentence}."),
             kind="replacing",
             answer=f"{right}.",
-            checks=(only(right),),
+            checks=(ends(phrasing.format("", "", ""), right, known=_LEADS),),
         )
 
 
@@ -165,12 +197,19 @@ def counting(draw: random.Random) -> Iterator[Instruction]:
     )
     for sentence in SENTENCES:
         count = len(sentence.split())
-        yield make(
-            text=draw.choice(phrasings).format(f"{sentence}."),
-            kind="count of words",
-            answer=f"The sentence has {count} words.",
-            checks=(number(count), at_most(20)),
+        text, answer = (
+            draw.choice(phrasings).format(f"{sentence}."),
+            f"The sentence has {count} words.",
         )
+        stated = states_number(
+            text,
+            answer,
+            count,
+            units=("words",),
+            known=("contains", "count", "number", "there", "words"),
+            followers=("long",),
+        )
+        yield make(text=text, kind="count of words", answer=answer, checks=(stated, at_most(25)))
 
 
 def picking(draw: random.Random) -> Iterator[Instruction]:
@@ -205,6 +244,19 @@ def moods(draw: random.Random) -> Iterator[Instruction]:
             )
 
 
+_LOOKED_FOR: Check = {
+    "check": "accepts",
+    "values": ["seen", "saw", "see", "found", "find", "looked", "look", "looking", "noticed"],
+}
+_REPLIES = (
+    "Dear {who}, I am sorry, but I have not seen the {thing} anywhere.",
+    "Dear {who}, I saw the {thing} near the station this morning.",
+    "Dear {who}, the {thing} is here in my kitchen, so come and get it.",
+    "Dear {who}, nobody here has seen the {thing}, but we will keep looking.",
+    "Dear {who}, yes, I found the {thing} yesterday and kept it for you.",
+)
+
+
 def politeness(draw: random.Random) -> Iterator[Instruction]:
     phrasings = (
         'Reply to {who}, who asks whether you have seen the {thing}. Begin with "Dear {who}".',
@@ -212,16 +264,18 @@ def politeness(draw: random.Random) -> Iterator[Instruction]:
     )
     for _ in range(60):
         who, thing = draw.choice(PEOPLE), draw.choice(THINGS)
+        thing = LENT.get(thing, thing)
+        text = draw.choice(phrasings).format(who=who, thing=thing)
         yield make(
-            text=draw.choice(phrasings).format(who=who, thing=thing),
+            text=text,
             kind="reply",
-            answer=f"Dear {who}, I am sorry, but I have not seen the {thing} anywhere.",
+            answer=_REPLIES[len(who + thing) % len(_REPLIES)].format(who=who, thing=thing),
             checks=(
                 {"check": "starts_with", "value": f"Dear {who}"},
-                says(thing, f"{thing}s"),
-                lacks(["reply", "begins"]),
+                {"check": "any", "of": [[has_thing(thing)], [has_thing("it"), _LOOKED_FOR]]},
                 {"check": "words", "at_least": 6, "at_most": 60},
-                {"check": "closed"},
+                {"check": "closed", "signed": True},
+                written(text, letter=True),
             ),
         )
 

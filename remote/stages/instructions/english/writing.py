@@ -8,8 +8,21 @@ from collections.abc import Iterator
 from functools import partial
 
 from ...verification.instruction import Instruction
-from .categories import CATEGORIES, accepted
-from .checks import CLOSED, NUMBER_WORDS, ONE_LINE, article, has, lacks, sentences, spoken, words
+from .categories import CATEGORIES, distinct_members, heads_of, members_of
+from .checks import (
+    CLOSED,
+    NUMBER_WORDS,
+    ONE_LINE,
+    article,
+    has,
+    has_thing,
+    lacks,
+    sentences,
+    spoken,
+    words,
+    written,
+)
+from .replacements import LENT
 from .topics import CITIES, PEOPLE, PLACES, THINGS
 from .word_lists import word_list
 
@@ -26,12 +39,38 @@ def sentence_with_words(draw: random.Random) -> Iterator[Instruction]:
     for _ in range(150):
         first, second = draw.sample(THINGS, 2)
         place = draw.choice(PLACES)
+        text = draw.choice(phrasings).format(first, second)
+        said = _SCENES[len(first + second) % len(_SCENES)]
         yield make(
-            text=draw.choice(phrasings).format(first, second),
+            text=text,
             kind="sentence with words",
-            answer=f"In the {place} we saw {article(first)} right beside {article(second)}.",
-            checks=(has(first, second), _NO_ECHO, sentences(1), words(6, 30), CLOSED),
+            answer=said.format(article(first), article(second), _IN.get(place, f"in the {place}")),
+            checks=(
+                has(first, second),
+                _NO_ECHO,
+                sentences(1),
+                words(6, 30),
+                CLOSED,
+                written(text, topics=[first, second]),
+            ),
         )
+
+
+_IN = {
+    "beach": "on the beach",
+    "farm": "on the farm",
+    "station": "at the station",
+    "airport": "at the airport",
+    "bridge": "on the bridge",
+    "market": "at the market",
+}
+_SCENES = (
+    "We saw {0} right beside {1} {2}.",
+    "The picture shows {0} and {1} {2}.",
+    "My sister drew {0} and {1} {2}.",
+    "There is {0} behind {1} {2}.",
+    "Somebody painted {0} next to {1} {2}.",
+)
 
 
 def sentence_of_length(draw: random.Random) -> Iterator[Instruction]:
@@ -47,18 +86,29 @@ def sentence_of_length(draw: random.Random) -> Iterator[Instruction]:
     }
     for thing in draw.sample(THINGS, 85):
         count = draw.choice(list(answers))
+        text = draw.choice(phrasings).format(count=NUMBER_WORDS[count], thing=f"the {thing}")
+        ways = (answers[count], *_MORE_ANSWERS[count])
         yield make(
-            text=draw.choice(phrasings).format(count=NUMBER_WORDS[count], thing=f"the {thing}"),
+            text=text,
             kind="sentence of a length",
-            answer=answers[count].format(thing),
+            answer=ways[len(thing) % len(ways)].format(thing),
             checks=(
                 has(thing),
                 _NO_ECHO,
                 {"check": "words", "exactly": count},
                 sentences(1),
                 CLOSED,
+                written(text, topics=[thing]),
             ),
         )
+
+
+_MORE_ANSWERS = {
+    5: ("She drew the {} yesterday.", "They talked about the {}."),
+    6: ("My cousin photographed the {} twice.", "The {} is in this picture."),
+    7: ("The children asked me for the {}.", "The {} is in the story again."),
+    8: ("My uncle told us about the old {}.", "Last night I dreamt of the old {}."),
+}  # fmt: skip
 
 
 _TABOO = word_list("forbidden_words")
@@ -72,8 +122,9 @@ def taboo(draw: random.Random) -> Iterator[Instruction]:
     )
     for row in _TABOO:
         for word in row["forbidden"]:
+            text = draw.choice(phrasings).format(row["topic"], word)
             yield make(
-                text=draw.choice(phrasings).format(row["topic"], word),
+                text=text,
                 kind="forbidden word",
                 answer=row["answer"],
                 checks=(
@@ -83,6 +134,7 @@ def taboo(draw: random.Random) -> Iterator[Instruction]:
                     sentences(1),
                     words(4, 30),
                     CLOSED,
+                    written(text, topics=[row["name"]]),
                 ),
             )
 
@@ -105,12 +157,16 @@ def lists(draw: random.Random) -> Iterator[Instruction]:
     for what, members in CATEGORIES.items():
         for style, ways in phrasings.items():
             count = draw.randint(3, 5)
-            chosen = draw.sample(members[: max(8, len(members) // 2)], count)
+            first = draw.sample(members[: max(8, len(members) // 2)], count)
+            chosen = distinct_members(what, [*first, *members], count)
             yield make(
                 text=draw.choice(ways).format(count=NUMBER_WORDS[count], what=what),
                 kind=f"{style} list",
                 answer=_written(style, chosen),
-                checks=(_list_check(style, accepted(what), count), words(count, 30)),
+                checks=(
+                    _list_check(style, members_of(what), count, heads_of(what)),
+                    words(count, 30),
+                ),
             )
 
 
@@ -121,11 +177,20 @@ def _written(style: str, items: list[str]) -> str:
     return "\n".join(f"{mark} {item}" for mark, item in zip(marks, items, strict=True))
 
 
-def _list_check(style: str, members: tuple[str, ...], count: int) -> dict[str, object]:
-    check: dict[str, object] = {"accepted": list(members), "exactly": count}
+def _list_check(
+    style: str, members: tuple[tuple[str, ...], ...], count: int, heads: tuple[str, ...] = ()
+) -> dict[str, object]:
+    check: dict[str, object] = {
+        "accepted": [member[0] for member in members],
+        "forms": [list(member) for member in members],
+        "exactly": count,
+    }
+    if heads:
+        check["heads"] = list(heads)
     if style == "separated":
-        return {"check": "separated"} | check
-    return {"check": "listed", "style": style} | check
+        return {"check": "separated", "separator": "comma"} | check
+    marks = {"marks": "-\u2013\u2014"} if style == "bulleted" else {}
+    return {"check": "listed", "style": style} | marks | check
 
 
 def lists_by_letter(draw: random.Random) -> Iterator[Instruction]:
@@ -140,14 +205,23 @@ def lists_by_letter(draw: random.Random) -> Iterator[Instruction]:
             if len(right) < 4 or what in ("oceans", "planets"):
                 continue
             count = draw.choice((2, 3))
-            every = [member for member in accepted(what) if member.startswith(letter)]
+            every = [
+                tuple(form for form in member if form[0].casefold() == letter.casefold())
+                for member in members_of(what)
+            ]
+            text = draw.choice(phrasings).format(
+                count=NUMBER_WORDS[count], what=what, letter=letter.upper()
+            )
+            first = draw.sample(right, count)
+            also = [member[0] for member in every if member]
             yield make(
-                text=draw.choice(phrasings).format(
-                    count=NUMBER_WORDS[count], what=what, letter=letter.upper()
-                ),
+                text=text,
                 kind="list by letter",
-                answer=", ".join(draw.sample(right, count)),
-                checks=(_list_check("separated", tuple(every), count), words(count, 20)),
+                answer=", ".join(distinct_members(what, [*first, *right, *also], count)),
+                checks=(
+                    _list_check("separated", tuple(filter(None, every)), count),
+                    words(count, 20),
+                ),
             )
 
 
@@ -209,19 +283,31 @@ def notes(draw: random.Random) -> Iterator[Instruction]:
     )
     for _ in range(95):
         who, thing = draw.choice(PEOPLE), draw.choice(THINGS)
+        thing = LENT.get(thing, thing)
+        text = draw.choice(phrasings).format(who=who, thing=thing)
         yield make(
-            text=draw.choice(phrasings).format(who=who, thing=thing),
+            text=text,
             kind="note",
-            answer=f"Thank you so much for the {thing}, {who}. It made my whole week better.",
+            answer=_THANKS[len(who + thing) % len(_THANKS)].format(who=who, thing=thing),
             checks=(
                 has(who, thing),
                 {"check": "accepts", "values": ["thank", "thanks", "grateful", "appreciate"]},
-                lacks(["sentences"]),
+                lacks(["sentences", "no thanks", "no thank you", "not thank", "never thank"]),
                 sentences(2),
                 words(8, 50),
                 CLOSED,
+                written(text, letter=True),
             ),
         )
+
+
+_THANKS = (
+    "Thank you so much for the {thing}, {who}. It made my whole week better.",
+    "Many thanks for the {thing}, {who}! You are very kind.",
+    "Dear {who}, thank you for the {thing}. I was very happy to have it.",
+    "{who}, I am very grateful for the {thing}. It was just what I needed.",
+    "I really appreciate the {thing}, {who}. Come and see me soon.",
+)
 
 
 def slogans(draw: random.Random) -> Iterator[Instruction]:
@@ -232,12 +318,35 @@ def slogans(draw: random.Random) -> Iterator[Instruction]:
     goods = ("FRESH", "BEST", "TODAY", "SMILE", "QUALITY", "TOGETHER", "SIMPLE", "ALWAYS", "HOME")
     for place in PLACES:
         for word in draw.sample(goods, 4):
+            phrasing = draw.choice(phrasings)
+            if place[0] in "aeiou":
+                phrasing = phrasing.replace("A {}", "An {}").replace("a {}", "an {}")
+            text = phrasing.format(place, word)
             yield make(
-                text=draw.choice(phrasings).format(place, word),
+                text=text,
                 kind="slogan",
-                answer=f"{word}: THAT IS OUR {place.upper()}!",
-                checks=(has(word), {"check": "case", "value": "upper"}, words(3, 8), ONE_LINE),
+                answer=_SLOGANS[word].format(place.upper()),
+                checks=(
+                    has(word),
+                    {"check": "case", "value": "upper"},
+                    words(2, 8),
+                    ONE_LINE,
+                    written(text, slogan=True),
+                ),
             )
+
+
+_SLOGANS = {
+    "FRESH": "A FRESH START AT OUR {}!",
+    "BEST": "THE BEST {} IN TOWN!",
+    "TODAY": "VISIT OUR {} TODAY!",
+    "SMILE": "OUR {} MAKES YOU SMILE!",
+    "QUALITY": "QUALITY COMES FIRST AT OUR {}!",
+    "TOGETHER": "TOGETHER WE LOVE OUR {}!",
+    "SIMPLE": "LIFE IS SIMPLE AT OUR {}!",
+    "ALWAYS": "OUR {} IS ALWAYS OPEN!",
+    "HOME": "OUR {} FEELS LIKE HOME!",
+}
 
 
 def questions(draw: random.Random) -> Iterator[Instruction]:
@@ -247,29 +356,46 @@ def questions(draw: random.Random) -> Iterator[Instruction]:
         "Which question would you ask about a {}? Write only the question.",
     )
     for thing in draw.sample(THINGS, 75):
+        phrasing = draw.choice(phrasings)
+        if thing[0] in "aeiou":
+            phrasing = phrasing.replace("a {}", "an {}")
+        text = phrasing.format(thing)
+        asked = _QUESTIONS[sum(map(ord, thing)) % len(_QUESTIONS)]
         yield make(
-            text=draw.choice(phrasings).format(thing),
+            text=text,
             kind="question",
-            answer=f"How long does it take to build a {thing} like that?",
+            answer=asked.format(article(thing), thing),
             checks=(
-                {"check": "any", "of": [[has(thing)], [has(f"{thing}s")]]},
+                has_thing(thing),
                 {"check": "ends_with", "value": "?"},
                 sentences(1),
                 words(4, 25),
-                {"check": "any", "of": _ASKING},
+                {"check": "begins_among", "values": list(_ASKING), "within": 3},
                 lacks(["question about", "question would"]),
+                written(text, topics=[thing], question_form=True),
             ),
         )
 
 
-# A question begins with one of these.
-_ASKING = [
-    [{"check": "starts_with", "value": f"{word} "}]
-    for word in (
-        *("How", "Why", "What", "When", "Where", "Who", "Which", "Whose", "Can", "Could", "Do"),
-        *("Does", "Did", "Is", "Are", "Was", "Were", "Will", "Would", "Should", "Has", "Have"),
-    )
-]
+_QUESTIONS = (
+    "Have you ever seen {0}?",
+    "What does {0} look like from far away?",
+    "Why is this {1} so different from the last one?",
+    "Where can we find {0}?",
+    "Who gave you the picture of {0}?",
+    "Is that {0} over there?",
+    "How would you draw {0}?",
+    "What is the best thing about {0}?",
+    "Do you like the {1} in my picture?",
+    "Which {1} do you like most?",
+)
+# One of these is among the first three words of a question.
+_ASKING = (
+    *("How", "Why", "What", "When", "Where", "Who", "Which", "Whose", "Whom", "Can", "Could", "Do"),
+    *("Does", "Did", "Is", "Are", "Am", "Was", "Were", "Will", "Would", "Should", "Shall", "Has"),
+    *("Have", "Had", "May", "Might", "Must", "Isn't", "Aren't", "Don't", "Doesn't", "Didn't"),
+    *("Won't", "What's", "Where's", "Who's", "How's", "Can't"),
+)
 
 KINDS = (
     *(sentence_with_words, sentence_of_length, taboo, lists, lists_by_letter),
