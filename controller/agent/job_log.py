@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from controller.agent import log_times
 from controller.agent.client import LOG_CHUNK, AgentClient
 from controller.agent.log_position import LogPosition
 from controller.credentials.secret import Secret
@@ -55,6 +57,7 @@ def append_log(agent: AgentClient, run: str, path: Path, secrets: Iterable[Secre
         return False
     kept = masked(piece.data, secrets)[: MAX_LOG - piece.start]
     keep(path, piece.start, kept, mark.offset - again)
+    log_times.note(path, piece.start + len(kept), time.time())
     return piece.start + len(kept) > mark.offset
 
 
@@ -75,6 +78,7 @@ def _mark(path: Path, length: int) -> LogPosition:
 def set_aside(path: Path) -> None:
     """Rename the copy to job.log.1, or the next number; the last number is replaced."""
     places = [path.with_name(f"{path.name}.{number}") for number in range(1, MOST_ASIDE + 1)]
+    log_times.forget(path)
     path.replace(next((place for place in places if not place.exists()), places[-1]))
 
 

@@ -11,7 +11,8 @@ import click
 from controller.errors import UsageError
 from controller.project.consent import note_use
 from controller.project.project import FILE, Project
-from controller.terminal.terminal import Terminal, is_tty
+from controller.terminal.streams import is_tty
+from controller.terminal.terminal import Terminal
 from remote.reserved_names import STATE
 
 # Not for git: the local state, and files that are too large. locks/ and STATUS.md are for git.

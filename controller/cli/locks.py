@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.cli.options import current_project, json_option
+from controller.cli.options import current_project, json_option, wide_option
 from controller.project.project import Project
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -12,6 +12,7 @@ from controller.terminal.terminal import Terminal
 
 @click.command("locks")
 @click.argument("stage", required=False)
+@wide_option
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stage: str | None) -> None:
@@ -54,17 +55,19 @@ def command(terminal: Terminal, stage: str | None) -> None:
             )
             for c in certificates.values()
         ],
+        optional=("SHA256", "HOURS", "FILES"),
     )
+    terminal.hint_wide()
     if stage is not None:
         for result in certificates[stage].criteria:
             accepted = f" (accepted: {result.accepted})" if result.accepted else ""
-            terminal.data(
+            terminal.prose(
                 f"{result.status}  {result.criterion}  {result.detail}".rstrip() + accepted
             )
         for text in certificates[stage].warnings:
-            terminal.data(f"WARN  {text}")
+            terminal.prose(f"WARN  {text}")
         for path in certificates[stage].rendered:
-            terminal.data(f"rendered by the pod, not by podctl: {path}")
+            terminal.prose(f"rendered by the pod, not by podctl: {path}")
 
 
 def _states(project: Project, names: list[str]) -> dict[str, str]:
