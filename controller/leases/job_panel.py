@@ -99,7 +99,9 @@ def _loss_line(status: Status, measured: Measured) -> PanelLine:
     progress = status.progress
     figures = figure_words(figures_told(progress.figures))
     parts: list[Span | Bar | Curve] = []
-    if progress.loss is not None:
+    if progress.loss_nan:
+        parts += [Span("loss is NaN", "red"), Span(GAP), Curve(measured.losses)]
+    elif progress.loss is not None:
         parts += [Span(f"loss {progress.loss:.4f} "), Curve(measured.losses)]
     if figures:
         parts.append(Span((GAP if parts else "") + GAP.join(figures)))

@@ -45,6 +45,7 @@ class View:
     _pace: JobProgress = field(default_factory=JobProgress)
     _losses: list[float] = field(default_factory=list)
     _loss_step: int | None = None
+    _loss_nan: bool = False
     _running_since: float | None = None
     _looked_at: float | None = None
     _pulled: tuple[int, int] = (0, 0)  # files and bytes that came while the job went on
@@ -117,6 +118,10 @@ class View:
             self._running_since = now
         progress = status.progress
         self._pace.see(progress.step, now)
+        if progress.loss_nan and not self._loss_nan:
+            step = "" if progress.step is None else f" at step {progress.step}"
+            self._say(f"{run.run}: the loss is NaN{step}; podctl stop {run.run} ends the run")
+        self._loss_nan = progress.loss_nan
         if progress.loss is not None and progress.step != self._loss_step:
             self._loss_step = progress.step
             self._losses = [*self._losses[1 - MOST_LOSSES :], progress.loss]

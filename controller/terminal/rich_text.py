@@ -52,7 +52,10 @@ def render(content: RenderableType, width: int, *, colour: bool, unicode: bool) 
         legacy_windows=False,
         _environ={},
     )
-    console.print(content, end="", soft_wrap=False)
+    cut = isinstance(content, Text)  # one line; a table's cells have rules of their own
+    console.print(
+        content, end="", no_wrap=cut or None, overflow="ellipsis" if cut else None, crop=True
+    )
     file.flush()
     text = "\n".join(line.rstrip() for line in sink.getvalue().decode().split("\n"))
     if text and not text.endswith("\n"):

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from ..contract import JobSpec
+from ..contract import Exit, JobSpec
 from ..light_dataclasses import replace
 from ..pod import handover, processes
 from ..pod import installer_settings as settings
@@ -26,6 +26,7 @@ from ..pod.paths import PodPaths, document, write_record
 from . import background
 from . import job_environment as jobenv
 from . import metrics_sampler as samples
+from .absent_controller import EndNotice, notice_of
 from .attempt import AttemptContext
 from .commit import Commit
 from .follower import Follower
@@ -42,6 +43,7 @@ class Supervisor:
     def __init__(self, place: PodPaths, spec: JobSpec, attempt: int, lock: int) -> None:
         self.base = base = AttemptContext(place, spec, attempt)
         self.lock, self.started = lock, time.time()
+        self.notice: EndNotice | None = None
         self.env = jobenv.build(spec, place, base.boot)
         self.lease = GuardDeadline.of(place, spec, base.boot.id, attempt)
         self.ready = background.Ready(base.run, spec, attempt, base.watch, base.pace)
@@ -116,11 +118,13 @@ class Supervisor:
 
     def _finish(self, outcome: Outcome) -> None:
         """Record the end. Raises `Halt` when the container stops first."""
+        notice = notice_of(self.base.place, self.base.spec)
         entrusted.forget(self.base.place, self.base.spec.run)
         settings.forget(self.base.place, self.base.spec.run)
         self.reserve.release()
         outcome = replace(outcome, started_at=outcome.started_at or self.started)
         Commit(self.base, self.ready.hashes, self.lease).write(outcome)
+        self.notice = notice
 
     def _interrupted(self, halt: StopJob) -> None:
         """Not an end: there is no exit.json, and the next start goes on."""
@@ -146,7 +150,12 @@ def main() -> int:
         sys.stderr.write(f"no spec of run {run}\n")
         return 1
     os.umask(0o077)
-    Supervisor(place, spec, attempt, lock).live()
+    supervisor = Supervisor(place, spec, attempt, lock)
+    supervisor.live()
+    end = document(Exit, place.run(run) / "exit.json")
+    if supervisor.notice is not None and end is not None:
+        os.close(lock)  # another run may begin
+        supervisor.notice.send_if_absent(supervisor.base, end)
     return 0
 
 

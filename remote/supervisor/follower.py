@@ -17,6 +17,7 @@ from ..pod import atomic_files as durable
 from ..pod import log_file as logfile
 from ..pod import progress_file
 from ..pod.paths import json_object
+from ..steps import loss_nan
 from .training_files import TrainingFiles, figures_of, whole
 
 CHUNK = 64 * 1024  # bytes of a growing file that one look reads: the newest ones
@@ -72,6 +73,7 @@ class Follower:
         self._evidence = Evidence(time.monotonic())
         self._alone = threading.Lock()
         self._text: str | None = None
+        self._loss_nan = False
         self._looks = 0
         self._written: tuple[Json, float] = (None, 0.0)
 
@@ -90,7 +92,10 @@ class Follower:
         if data := self._log.take():
             text = data.decode(errors="replace")
             lines = [one for one in re.split(r"[\r\n]", text) if not one.startswith(_OURS)]
-            self._evidence.see(LOG, self._reader.feed("\n".join(lines), now), now)
+            told = "\n".join(lines)
+            self._evidence.see(LOG, self._reader.feed(told, now), now)
+            if (lost := loss_nan(told)) is not None:
+                self._loss_nan = lost
         if search and self._looks % SEARCH_EVERY == 0:
             self._files.search()
         self._looks += 1
@@ -108,14 +113,17 @@ class Follower:
                 continue
             step = whole(value.get("step")) if "step" in value else step
             most = whole(value.get("max_steps")) if "max_steps" in value else most
-            loss = number(value.get("loss")) if "loss" in value else loss
+            if "loss" in value:
+                told = value["loss"]
+                loss = number(told)
+                self._loss_nan = isinstance(told, float) and loss is None
             figures |= figures_of(value)
             if isinstance(text := value.get("text"), str):
                 self._text = text[:MAX_TEXT]
         return Said(step, most, loss, figures)
 
     def _write(self, now: float) -> None:
-        progress = replace(self._evidence.progress(now), text=self._text)
+        progress = replace(self._evidence.progress(now), text=self._text, loss_nan=self._loss_nan)
         content = plain(replace(progress, step_age=None))
         same, at = self._written[0] == content, self._written[1]
         if same and now - at < WRITE_SECONDS:
