@@ -119,7 +119,7 @@ def _chosen(
 
 def seconds_of(text: str) -> float:
     """A duration such as "90s", "10m", "1h30m" or "2d". Raises UsageError."""
-    parts = re.findall(r"(\d{1,9})([smhd])", text)
+    parts = re.findall(r"([0-9]{1,9})([smhd])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise UsageError(f"--since {text!r} is no duration", hint="podctl logs --since 10m")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)

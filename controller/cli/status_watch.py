@@ -95,4 +95,5 @@ def _changes(terminal: Terminal, overview: Overview, known: dict[str, str]) -> d
 
 def _run_text(overview: Overview, name: str) -> str:
     run = next(line for line in overview.runs if line.run == name)
-    return f"{name}: {run.fact.state}" + (f"; {line}" if (line := steps_line(run)) else "")
+    steps = steps_line(run).partition(": ")[2]
+    return f"{name}: {run.fact.state}" + (f", {steps}" if steps else "")

@@ -34,8 +34,8 @@ def events_of(
             kind = "passed" if ended.outcome == "passed" else "failed"
             yield _event(project, kind, ended.run, ended.outcome, ended.why)
     match action:
-        case actions.NeedsOperator(code, what, hint):
-            yield _event(project, "question", lease.lease, code, f"{what}; {hint}")
+        case actions.NeedsOperator(_, what, hint):
+            yield _event(project, "question", lease.lease, what, hint)
         case actions.AskUnguarded(detail):
             yield _event(project, "question", lease.lease, "the guard is not armed", detail)
         case actions.ConfirmRestart(name, why):
@@ -59,5 +59,5 @@ def events_of(
 
 def _event(project: str, kind: str, subject: str, what: str, text: str) -> Event:
     title = f"{project}: {subject} {kind}"
-    body = what if what == kind else f"{what}: {text}" if text else what
+    body = text if what == kind else f"{what}: {text}" if text else what
     return Event(kind, f"{subject} {kind} {what}"[:200], title, (body or what)[:LONGEST])

@@ -59,8 +59,6 @@ class Notifier:
         for value in destinations.values():
             if not value.startswith(delivery.COMMAND):
                 PROCESS.add(value)
-        for name in addresses.keys() - destinations.keys():
-            warn(f"no notifications: the variable {name} is not set")
         if not destinations:
             return None
         outbox = Outbox(project.state_dir / NAME)
@@ -136,7 +134,10 @@ class Notifier:
 
 
 def deliver_waiting(project: Project, warn: Callable[[str], None]) -> None:
-    """Send what an earlier command recorded and could not send."""
+    """Send what an earlier command could not send, and warn of addresses that are missing."""
+    for name in project.config.notify.to if project.config.notify.on else ():
+        if not os.environ.get(name, "").strip():
+            warn(f"no notifications: the variable {name} is not set")
     notifier = Notifier.of(project, warn)
     if notifier is not None and notifier.outbox.due():
         notifier.close()

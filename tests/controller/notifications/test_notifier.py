@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from controller.errors import UsageError
 from controller.notifications import delivery
 from controller.notifications.event import Event, events_of
-from controller.notifications.notifier import Notifier
+from controller.notifications.notifier import Notifier, deliver_waiting
 from controller.notifications.outbox import MOST_REFUSED, Outbox
 from controller.planner import actions
 from controller.planner.job_progress import JobProgress
 from controller.planner.lease_state import LeaseState, RunFacts
 from controller.planner.observation import LocalObservation, Observation
+from controller.project.project import Project
 from state.redaction import PROCESS
 
 EVENT = Event("passed", "sft-0001 passed", "try: sft-0001 passed", "passed")
@@ -213,3 +215,29 @@ def test_the_events_of_a_lease() -> None:
     assert kinds(spent, WAIT) == ["budget"]
     assert kinds(seen(running), question) == ["question"]
     assert kinds(seen(RunFacts("a-0001", "a", outcome="time-up")), WAIT) == ["failed"]
+
+
+def test_the_project_says_what_and_the_environment_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent without both; a missing address is a warning; only PODCTL_NOTIFY… is read."""
+    (tmp_path / "podctl.toml").write_text('[notify]\non = ["passed"]\n')
+    monkeypatch.delenv("PODCTL_NOTIFY", raising=False)
+    project, warned = Project(tmp_path), list[str]()
+    project.prepare()
+    deliver_waiting(project, warned.append)
+    assert warned == ["no notifications: the variable PODCTL_NOTIFY is not set"]
+    assert Notifier.of(project, warned.append) is None
+
+    with hook() as web:
+        monkeypatch.setenv("PODCTL_NOTIFY", web.address)
+        Outbox(tmp_path / ".podctl" / "notifications.json").add(EVENT, ("PODCTL_NOTIFY",))
+        deliver_waiting(project, warned.append)
+        deliver_waiting(project, warned.append)
+    assert len(web.received) == 1
+    assert web.address not in PROCESS(f"to {web.address}")
+
+    (tmp_path / "podctl.toml").write_text('[notify]\non = ["passed"]\nto = ["AWS_SECRET"]\n')
+    with pytest.raises(UsageError):
+        _ = Project(tmp_path).config
+    (tmp_path / "podctl.toml").write_text("")
