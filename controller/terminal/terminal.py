@@ -11,6 +11,7 @@ import select
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import IO
 
 from controller.billing_pods import BillingPods
@@ -50,14 +51,16 @@ class Terminal(Output):
     redact: Redactor = PROCESS
     bills: BillingPods = field(default_factory=BillingPods)
     _region: LiveRegion = field(default_factory=LiveRegion)
+    _lock: RLock = field(default_factory=RLock)  # transfers report from threads of their own
 
     # data ------------------------------------------------------------------------------------
 
     def data(self, text: str, *, secret: bool = False, end: str = "\n") -> None:
         """Write clean text to stdout; `secret`: unredacted, for the command that prints a key."""
         shown = clean(text)
-        self._erase()
-        self.write_out((shown if secret else self.redact(shown)) + end)
+        with self._lock:
+            self._erase()
+            self.write_out((shown if secret else self.redact(shown)) + end)
 
     def prose(self, text: str) -> None:
         """Write text to stdout; on a terminal, lines that are too long are wrapped at words."""
@@ -198,9 +201,10 @@ class Terminal(Output):
         self._region.forget()
 
     def _draw(self, text: str) -> None:
-        self._erase()
-        self.write_err(text)
-        self._region.drawn(text)
+        with self._lock:
+            self._erase()
+            self.write_err(text)
+            self._region.drawn(text)
 
     def error(self, error: PodctlError) -> None:
         """Show an error: what, where, cause, hint; with `json` also as an object on stdout."""
@@ -254,8 +258,9 @@ class Terminal(Output):
         shown = "\n".join(lines)
         if style and self.colour(self.err):
             shown = paint(shown, style)
-        self._erase()
-        self.write_err(shown + "\n")
+        with self._lock:
+            self._erase()
+            self.write_err(shown + "\n")
 
     def _erase(self) -> None:
         if erasure := self._region.erasure(columns_of(self.err)):
