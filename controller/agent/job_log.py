@@ -57,7 +57,8 @@ def append_log(agent: AgentClient, run: str, path: Path, secrets: Iterable[Secre
         return False
     kept = masked(piece.data, secrets)[: MAX_LOG - piece.start]
     keep(path, piece.start, kept, mark.offset - again)
-    log_times.note(path, piece.start + len(kept), time.time())
+    with contextlib.suppress(OSError):  # only `--since` is less exact then
+        log_times.note(path, piece.start + len(kept), time.time())
     return piece.start + len(kept) > mark.offset
 
 
@@ -78,7 +79,8 @@ def _mark(path: Path, length: int) -> LogPosition:
 def set_aside(path: Path) -> None:
     """Rename the copy to job.log.1, or the next number; the last number is replaced."""
     places = [path.with_name(f"{path.name}.{number}") for number in range(1, MOST_ASIDE + 1)]
-    log_times.forget(path)
+    with contextlib.suppress(OSError):
+        log_times.forget(path)
     path.replace(next((place for place in places if not place.exists()), places[-1]))
 
 

@@ -73,13 +73,14 @@ def _watch(
 ) -> int:
     from controller.cli.status_watch import watch
     from controller.clock import SystemClock
+    from controller.status.overview import with_stages
     from state.project_lock import holder
 
     def look(due: bool) -> tuple[Overview, tuple[str, ...]]:
         # A process that drives the project asks more often than this one would.
         here = cached or not due or holder(project.state_dir) is not None
         overview, failures = _known(terminal, project, connection, name, cached=here)
-        return overview, failures
+        return with_stages(overview, project) if not (cached or name) else overview, failures
 
     return watch(terminal, look, SystemClock(), every=every)
 
