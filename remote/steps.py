@@ -74,6 +74,11 @@ _LOSS = re.compile(
     r"(?:tensor\()?[\"']?(-?\d+(?:\.\d*)?(?:[eE][-+]?\d{1,3})?)(?![\w])",
     re.IGNORECASE,
 )
+_LOST = re.compile(
+    r"(?:(?<![A-Za-z])([A-Za-z]+)[ _/.-])?(?<![A-Za-z])loss[\"']?(?:\s*[:=]\s*|\s+(?:is\s+)?)"
+    r"(?:tensor\()?[\"']?[-+]?(?:nan|inf(?:inity)?)\b",
+    re.IGNORECASE,
+)
 _OTHER_LOSSES = frozenset(
     ["val", "valid", "validation", "eval", "evaluation", "test", "dev", "best", "aux", "min", "no"]
 )
@@ -200,6 +205,19 @@ def _loss(line: str) -> float | None:
             return value
         others.append(value)
     return others[0] if others else None
+
+
+def loss_nan(text: str) -> bool | None:
+    """Whether the newest loss of the training is NaN or infinite; None where there is no loss."""
+    found = None
+    for line in lines_of(text):
+        line = line[:MAX_LINE]
+        lost = _LOST.search(line)
+        if lost is not None and (lost[1] or "").casefold() not in _OTHER_LOSSES:
+            found = True
+        elif "loss" in line.casefold() and _loss(line) is not None:
+            found = False
+    return found
 
 
 def newest(text: str) -> Report:

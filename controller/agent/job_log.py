@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from controller.agent import log_times
 from controller.agent.client import LOG_CHUNK, AgentClient
 from controller.agent.log_position import LogPosition
 from controller.credentials.secret import Secret
@@ -55,6 +57,8 @@ def append_log(agent: AgentClient, run: str, path: Path, secrets: Iterable[Secre
         return False
     data = masked(chunk.data, secrets)[: MAX_LOG - chunk.start]
     write_at(path, chunk.start, data, position.offset - overlap)
+    with contextlib.suppress(OSError):  # only `--since` is less exact then
+        log_times.note(path, chunk.start + len(data), time.time())
     return chunk.start + len(data) > position.offset
 
 
@@ -75,6 +79,8 @@ def _end_position(path: Path, length: int) -> LogPosition:
 def set_aside(path: Path) -> None:
     """Rename the copy to job.log.1, or the next number; the last number is replaced."""
     targets = [path.with_name(f"{path.name}.{number}") for number in range(1, MAX_ASIDE + 1)]
+    with contextlib.suppress(OSError):
+        log_times.forget(path)
     path.replace(next((target for target in targets if not target.exists()), targets[-1]))
 
 

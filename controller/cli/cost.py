@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import current_project, json_option
+from controller.cli.options import current_project, json_option, wide_option
 from controller.errors import UsageError
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--csv", "csv_", is_flag=True, help="Print comma-separated values.")
 @click.option("--reconcile", is_flag=True, help="Compare with the provider's billing records.")
 @click.option("--book", metavar="POD", help="Add a billed POD that was never listed to the ledger.")
+@wide_option
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, csv_: bool, reconcile: bool, book: str | None) -> int:
@@ -65,15 +66,16 @@ def _show(terminal: Terminal, account: Account) -> None:
         )
         for row in (*account.stages, *account.pods, account.total)
     ]
-    terminal.table(columns, rows)
+    terminal.table(columns, rows, optional=("COMPUTE", "STORAGE"))
+    terminal.hint_wide()
     if account.budget_usd is not None:
         left = words.usd(account.left_usd)
-        terminal.data(f"budget {words.usd(account.budget_usd)}, left {left}")
+        terminal.prose(f"budget {words.usd(account.budget_usd)}, left {left}")
     if account.total.parked_usd_per_day:
         day = words.usd(account.total.parked_usd_per_day)
-        terminal.data(f"disks of parked pods: {day} a day until they are terminated: podctl gc")
+        terminal.prose(f"disks of parked pods: {day} a day until they are terminated: podctl gc")
     for seen in account.volumes:
-        terminal.data(
+        terminal.prose(
             f"network volume {seen.volume.id} ({seen.volume.size_gb} GB): "
             f"{words.usd(seen.volume.usd_per_day)} a day, with or without a pod, not included "
             f"above; seen {words.age(account.at - seen.at)} ago"

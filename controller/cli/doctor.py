@@ -10,7 +10,8 @@ import click
 
 from controller.cli.options import current_project, json_option, provider_of, yes_option
 from controller.errors import PodctlError
-from controller.terminal.terminal import Terminal, is_tty
+from controller.terminal.streams import is_tty
+from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
     from controller.diagnostics.doctor import Check

@@ -10,7 +10,8 @@ import click
 from controller.cli.names import subject_names
 from controller.cli.options import current_project, provider_of
 from controller.errors import UsageError
-from controller.terminal.terminal import Terminal, is_tty
+from controller.terminal.streams import is_tty
+from controller.terminal.terminal import Terminal
 
 SIGNALLED = 128  # our exit code when a signal ended the command on the pod
 

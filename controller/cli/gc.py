@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import current_project, json_option, provider_of, yes_option
+from controller.cli.options import (
+    current_project,
+    json_option,
+    provider_of,
+    wide_option,
+    yes_option,
+)
 from controller.errors import NotFound, Refused, UsageError
 from controller.project.project import Project
 from controller.terminal import formatting as words
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="With --terminate: also PODS that a run owns.")
 @yes_option("Terminate without asking.")
+@wide_option
 @json_option
 @click.pass_obj
 def command(
@@ -108,6 +115,7 @@ def _show(
         return
     _show_pods(terminal, pods)
     _show_volumes(terminal, volumes or ())
+    terminal.hint_wide()
     owned = sum(pod.whose == "live" for pod in pods)
     terminal.say(
         f"{words.count(len(pods), 'pod')}, {words.usd(rate)} an hour; "
@@ -135,7 +143,7 @@ def _show_pods(terminal: Terminal, pods: tuple[OrphanPod, ...]) -> None:
         for pod in pods
     ]
     if rows:
-        terminal.table(columns, rows)
+        terminal.table(columns, rows, optional=("LEASE", "NAME", "GPU", "$/MONTH"))
 
 
 def _show_volumes(terminal: Terminal, volumes: tuple[Volume, ...]) -> None:
@@ -147,7 +155,7 @@ def _show_volumes(terminal: Terminal, volumes: tuple[Volume, ...]) -> None:
     ]
     if rows:
         terminal.data("")
-        terminal.table(columns, rows)
+        terminal.table(columns, rows, prose=("NAME",), optional=("TIER",))
 
 
 def _chosen(listed: tuple[OrphanPod, ...], pods: tuple[str, ...]) -> tuple[OrphanPod, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import current_project, json_option, provider_of
+from controller.cli.options import current_project, json_option, provider_of, wide_option
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.command("gpus")
 @click.option("--available", is_flag=True, help="Show only types that are in stock.")
 @click.option("--cpu", is_flag=True, help="Show CPU types too.")
+@wide_option
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, available: bool, cpu: bool) -> None:
@@ -37,7 +38,9 @@ def command(terminal: Terminal, available: bool, cpu: bool) -> None:
     terminal.table(
         columns,
         [(o.name, o.memory_gb, _price(o), o.availability, o.cloud, o.id) for o in shown],
+        optional=("CLOUD",),
     )
+    terminal.hint_wide()
     if not shown:
         terminal.say("no matching type is available now")
 

@@ -14,7 +14,8 @@ from controller.cli.names import template_names
 from controller.errors import UsageError
 from controller.project.consent import note_use
 from controller.project.project import FILE, SCHEMA_FILE, Project
-from controller.terminal.terminal import Terminal, is_tty
+from controller.terminal.streams import is_tty
+from controller.terminal.terminal import Terminal
 from remote.reserved_names import STATE
 from state.file_sync import sync_file
 

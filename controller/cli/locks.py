@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.names import stage_names
-from controller.cli.options import current_project, json_option
+from controller.cli.options import current_project, json_option, wide_option
 from controller.project.project import Project
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -13,6 +13,7 @@ from controller.terminal.terminal import Terminal
 
 @click.command("locks")
 @click.argument("stage", required=False, shell_complete=stage_names)
+@wide_option
 @json_option
 @click.pass_obj
 def command(terminal: Terminal, stage: str | None) -> None:
@@ -55,19 +56,21 @@ def command(terminal: Terminal, stage: str | None) -> None:
             )
             for c in certificates.values()
         ],
+        optional=("SHA256", "HOURS", "FILES"),
     )
+    terminal.hint_wide()
     if stage is not None:
         for result in certificates[stage].criteria:
             accepted = f" (accepted: {result.accepted})" if result.accepted else ""
-            terminal.data(
+            terminal.prose(
                 f"{result.status}  {result.criterion}  {result.detail}".rstrip() + accepted
             )
         for text in certificates[stage].overrides:
-            terminal.data(f"set on the command line: {text}")
+            terminal.prose(f"set on the command line: {text}")
         for text in certificates[stage].warnings:
-            terminal.data(f"WARN  {text}")
+            terminal.prose(f"WARN  {text}")
         for path in certificates[stage].rendered:
-            terminal.data(f"rendered by the pod, not by podctl: {path}")
+            terminal.prose(f"rendered by the pod, not by podctl: {path}")
 
 
 def _states(project: Project, names: list[str]) -> dict[str, str]:

@@ -15,7 +15,12 @@ from pathlib import Path
 import click
 
 from controller.cli.group import podctl
-from controller.cli.signals import Interrupted, signal_handlers, warn_of_billing
+from controller.cli.signals import (
+    Interrupted,
+    panel_after_resume,
+    signal_handlers,
+    warn_of_billing,
+)
 from controller.credentials.secret import hide_environment
 from controller.errors import Detached, PodctlError, UsageError
 from controller.incident import Incident, attempt, incident
@@ -77,7 +82,7 @@ def _exit_code(terminal: Terminal, arguments: Sequence[str], log: BoundedFile | 
 def _signalled(terminal: Terminal, arguments: Sequence[str]) -> int:
     """Run the command; a signal that ends it becomes an exit code."""
     try:
-        with signal_handlers():
+        with signal_handlers(), panel_after_resume(terminal):
             code = _invoke(terminal, arguments)
         if terminal.bills.driven:  # however it ended, it may leave pods that bill
             warn_of_billing(terminal)

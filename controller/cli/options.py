@@ -1,4 +1,4 @@
-"""Options and set-up that several commands share: `--json`, the project, the provider."""
+"""Options and set-up that several commands share: `--json`, `--wide`, the project, the provider."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ def json_option(function: F) -> F:
 def _turn_json_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         ctx.find_root().obj.json = True
+
+
+def wide_option(function: F) -> F:
+    """Add `--wide`: tables on a terminal are as wide as their cells."""
+    return click.option(
+        "--wide",
+        is_flag=True,
+        expose_value=False,
+        callback=_turn_wide_on,
+        help="Do not fit tables to the width of the terminal.",
+    )(function)
+
+
+def _turn_wide_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.find_root().obj.wide = True
 
 
 def yes_option(help_text: str) -> Callable[[F], F]:

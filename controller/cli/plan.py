@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.names import stage_names
-from controller.cli.options import changes_options, current_project, json_option, provider_of
+from controller.cli.options import (
+    changes_options,
+    current_project,
+    json_option,
+    provider_of,
+    wide_option,
+)
 from controller.errors import BudgetRefused, Locked, NoCapacity
 from controller.providers.offers import priced
 from controller.terminal import formatting as words
@@ -39,6 +45,7 @@ MOST = 8  # rows of offers shown; --json has all of them
     "--files", is_flag=True, help="Show only the files that would be uploaded, with sizes."
 )
 @changes_options
+@wide_option
 @json_option
 @click.pass_obj
 def command(
@@ -144,7 +151,7 @@ def _volume(terminal: Terminal, project: Project, provider: Provider) -> Volume 
 
 def _show_volume(terminal: Terminal, volume: Volume | None) -> None:
     if volume is not None:
-        terminal.data(
+        terminal.prose(
             f"network volume {volume.id} ({volume.size_gb} GB in {volume.data_center}): "
             f"{words.usd(volume.usd_per_day)} a day, with or without a pod, not included above"
         )
@@ -178,46 +185,46 @@ def _code(runs: Sequence[RunPreview]) -> int:
 
 def _show(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
     names = " ".join(preview.stages)
-    terminal.data(f"{names}: one pod with {preview.image}")
+    terminal.prose(f"{names}: one pod with {preview.image}")
     for text in preview.commands:
-        terminal.data("  runs: " + text.replace("\n", "\n    "))
-    terminal.data(
+        terminal.prose("  runs: " + text.replace("\n", "\n    "))
+    terminal.prose(
         f"  disk {preview.disk_gb} GB, volume {preview.volume_gb} GB; "
         f"then {preview.on_success}, on failure {preview.on_failure}"
     )
     if preview.gpu_memory_gb:
-        terminal.data(f"  needs a GPU with about {preview.gpu_memory_gb} GB of memory")
+        terminal.prose(f"  needs a GPU with about {preview.gpu_memory_gb} GB of memory")
     if preview.min_cuda:
-        terminal.data(f"  needs a host whose driver supports CUDA {preview.min_cuda} or newer")
+        terminal.prose(f"  needs a host whose driver supports CUDA {preview.min_cuda} or newer")
     for line in preview.understood:
-        terminal.data(f"  {line}")
+        terminal.prose(f"  {line}")
     for model, commit in preview.models.items():
-        terminal.data(f"  {model} at commit {commit}")
+        terminal.prose(f"  {model} at commit {commit}")
     for line in preview.remarks:
-        terminal.data(f"  {line}")
+        terminal.prose(f"  {line}")
     if preview.quote is not None:
-        terminal.data(
+        terminal.prose(
             f"  {words.span(preview.hours)} expected, {words.span(preview.max_hours)} at most: "
             f"about {words.usd(preview.quote.expected_usd)} on {priced(preview.quote.best)}"
         )
         lines = (preview.quote.worst_line, preview.quote.dearest_line, preview.quote.dropped_line)
         guard = f"guard: stops the pod from inside after {words.span(preview.guard_hours)} at most"
         for line in (*filter(None, lines), guard, *preview.quote.caveats):
-            terminal.data(f"  {line}")
+            terminal.prose(f"  {line}")
     for sent in preview.uploads:
         present = f", of which {words.size(sent.bytes_there)} are on the volume already"
         more = present if sent.bytes_there else ""
         files = words.count(sent.files, "file")
-        terminal.data(f"  {sent.stage} uploads {files}, {words.size(sent.bytes)}{more}")
+        terminal.prose(f"  {sent.stage} uploads {files}, {words.size(sent.bytes)}{more}")
         if sent.environment_of:
-            terminal.data(f"  environment: kept from {sent.environment_of} on the network volume")
+            terminal.prose(f"  environment: kept from {sent.environment_of} on the network volume")
     if preview.secrets:
-        terminal.data(f"  secrets that its jobs receive: {preview.secrets}")
+        terminal.prose(f"  secrets that its jobs receive: {preview.secrets}")
     if preview.balance_usd is not None:
-        terminal.data(f"  balance {words.usd(preview.balance_usd)}")
+        terminal.prose(f"  balance {words.usd(preview.balance_usd)}")
     _offers(terminal, preview, all_)
     _obstacles(terminal, preview)
-    terminal.data("")
+    terminal.prose("")
 
 
 def _offers(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
@@ -238,34 +245,34 @@ def _offers(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
             shown = [*rows[: MOST - 1], *last]
         rows, refused = shown, refused[:2]
     columns = ("  TRY", "TYPE", "GB", "$/H", "AVAILABLE", "NOT ACCEPTED")
-    terminal.table(columns, [*rows, *refused])
+    terminal.table(columns, [*rows, *refused], prose=("NOT ACCEPTED",))
     if hidden:
-        terminal.data(f"  and {hidden} more: podctl plan {' '.join(preview.stages)} --offers")
+        terminal.prose(f"  and {hidden} more: podctl plan {' '.join(preview.stages)} --offers")
 
 
 def _obstacles(terminal: Terminal, preview: RunPreview) -> None:
     for stage in preview.locked:
-        terminal.data(f"  locked: {stage} has passed already (podctl locks {stage})")
+        terminal.prose(f"  locked: {stage} has passed already (podctl locks {stage})")
     for need in preview.needs:
-        terminal.data(f"  missing: {need} is not locked yet (podctl run {need})")
+        terminal.prose(f"  missing: {need} is not locked yet (podctl run {need})")
     for missing in preview.missing:
         maker = f"podctl run {missing.made_by} makes it" if missing.made_by else "no stage makes it"
-        terminal.data(f"  missing: {missing.path} ({maker})")
+        terminal.prose(f"  missing: {missing.path} ({maker})")
     for obstacle in preview.found.obstacles:
         if obstacle.kind not in ("need", "input"):  # shown above
             _obstacle(terminal, obstacle.error)
     for remark in preview.found.remarks:
-        terminal.data(f"  note: {remark}")
+        terminal.prose(f"  note: {remark}")
     if preview.quote is None:
-        terminal.data("  no offer is accepted (podctl plan --offers lists all)")
+        terminal.prose("  no offer is accepted (podctl plan --offers lists all)")
         for line in preview.unfit.splitlines():
-            terminal.data(f"  not accepted: {line}")
+            terminal.prose(f"  not accepted: {line}")
     if preview.refusal:
-        terminal.data(f"  refused: {preview.refusal}")
+        terminal.prose(f"  refused: {preview.refusal}")
 
 
 def _obstacle(terminal: Terminal, error: PodctlError) -> None:
-    terminal.data(f"  refused: {error.what}")
+    terminal.prose(f"  refused: {error.what}")
     for label, text in (("where", error.where), ("cause", error.cause), ("next", error.hint)):
         if text:
-            terminal.data(f"    {label}: {text}")
+            terminal.prose(f"    {label}: {text}")

@@ -41,6 +41,24 @@ def signal_handlers() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def panel_after_resume(terminal: Terminal) -> Iterator[None]:
+    """After Ctrl-Z and `fg` a panel is drawn below what the shell wrote, and erases none of it."""
+
+    def resumed(_number: int, _frame: types.FrameType | None) -> None:
+        terminal.forget_panel()
+
+    try:
+        before = signal.signal(signal.SIGCONT, resumed)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCONT, before)
+
+
 def _end(number: int, _: types.FrameType | None) -> None:
     # Only once: a second signal must not interrupt the clean-up.
     for ending in ENDING:

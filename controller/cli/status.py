@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.names import run_names
-from controller.cli.options import current_project, json_option, provider_of
-from controller.errors import ConnectionLost
+from controller.cli.options import current_project, json_option, provider_of, wide_option
+from controller.errors import ConnectionLost, UsageError
 from controller.project.project import Project
-from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from controller.status.overview import Line, Overview, RunLine
+    from controller.status.overview import Overview
     from controller.status.refresh import Unreachable
 
 PATIENCE_SECONDS = 5.0  # without a response by then, a state is unknown
@@ -28,41 +27,88 @@ PATIENCE_SECONDS = 5.0  # without a response by then, a state is unknown
 @click.option(
     "--cached", is_flag=True, help="Show local records only; contact neither pods nor provider."
 )
+@click.option("-a", "--all", "every", is_flag=True, help="Show runs that ended long ago too.")
+@click.option("-w", "--watch", "watched", is_flag=True, help="Show it again until Ctrl-C.")
+@wide_option
 @json_option
 @click.pass_obj
-def command(terminal: Terminal, name: str | None, cached: bool) -> int:
-    """Show stages, runs and pods, or those of one stage, each with its source and age.
+def command(terminal: Terminal, name: str | None, cached: bool, every: bool, watched: bool) -> int:
+    """Show runs, pods and stages, or those of one stage, each with its source and age.
 
     A state was reported within the last minute, else it is `unknown`. Exits with 0 if every state
     is known, and with 8 if the state of something that may run or bill is unknown.
     """
-    from controller.status.refresh import Unreachable, ask
+    from controller.cli.status_view import show
     from state.database import open_database
 
+    if watched and terminal.json:
+        raise UsageError("--watch and --json cannot be combined")
     project = current_project()
     project.prepare(reading=True)
     connection = open_database(project.database, reading=True)
+    every = every or name is not None
     try:
-        unreachable = Unreachable()
-        overview = _look(project, connection, name, unreachable, cached=True)
-        if not cached:
-            if overview.pods or any(run.open for run in overview.runs):
-                unreachable = ask(
-                    project,
-                    lambda: provider_of(project, terminal, PATIENCE_SECONDS),
-                    connection,
-                    overview,
-                )
-            overview = _look(project, connection, name, unreachable, cached=False)
+        if watched:
+            return _watch(terminal, project, connection, name, cached=cached, every=every)
+        overview, failures = _known(terminal, project, connection, name, cached=cached)
     finally:
         connection.close()
     if terminal.json:
-        _emit(terminal, overview, unreachable.reasons, cached)
+        _emit(terminal, overview, failures, cached)
     else:
-        _show(terminal, overview)
-        for reason in unreachable.reasons:
+        show(terminal, overview, every=every)
+        terminal.hint_wide()
+        for reason in failures:
             terminal.warn(reason)
-    return ConnectionLost.exit_code if overview.unknown or unreachable.reasons else 0
+    return ConnectionLost.exit_code if overview.unknown or failures else 0
+
+
+def _watch(
+    terminal: Terminal,
+    project: Project,
+    connection: sqlite3.Connection,
+    name: str | None,
+    *,
+    cached: bool,
+    every: bool,
+) -> int:
+    from controller.cli.status_watch import watch
+    from controller.clock import SystemClock
+    from controller.status.overview import with_stages
+    from state.project_lock import holder
+
+    def look(due: bool) -> tuple[Overview, tuple[str, ...]]:
+        # A process that drives the project asks more often than this one would.
+        here = cached or not due or holder(project.state_dir) is not None
+        overview, failures = _known(terminal, project, connection, name, cached=here)
+        return with_stages(overview, project) if not (cached or name) else overview, failures
+
+    return watch(terminal, look, SystemClock(), every=every)
+
+
+def _known(
+    terminal: Terminal,
+    project: Project,
+    connection: sqlite3.Connection,
+    name: str | None,
+    *,
+    cached: bool,
+) -> tuple[Overview, tuple[str, ...]]:
+    """The overview, after asking provider and pods unless `cached`, and who did not respond."""
+    from controller.status.refresh import Unreachable, ask
+
+    unreachable = Unreachable()
+    overview = _look(project, connection, name, unreachable, cached=True)
+    if not cached:
+        if overview.pods or any(run.open for run in overview.runs):
+            unreachable = ask(
+                project,
+                lambda: provider_of(project, terminal, PATIENCE_SECONDS),
+                connection,
+                overview,
+            )
+        overview = _look(project, connection, name, unreachable, cached=False)
+    return overview, unreachable.reasons
 
 
 def _look(
@@ -97,46 +143,3 @@ def _emit(terminal: Terminal, overview: Overview, failures: tuple[str, ...], cac
         del row["steps"]
     extra = {"cached": cached, "unknown": overview.unknown, "failures": list(failures)}
     terminal.emit_json("podctl/status/1", document | extra)
-
-
-def _show(terminal: Terminal, overview: Overview) -> None:
-    def cells(fact: Line) -> tuple[str, str, str, str]:
-        age = "" if fact.at is None else words.age(overview.at - fact.at)
-        return fact.state, fact.source, age, fact.detail
-
-    head = ("STATE", "SOURCE", "AGE", "DETAIL")
-    tables = (
-        ("STAGE", ("TITLE",), [(s.stage, *cells(s.fact), s.title) for s in overview.stages]),
-        ("RUN", ("POD",), [(r.run, *cells(r.fact), r.pod) for r in overview.runs]),
-        (
-            "POD",
-            ("$/H", "RUN"),
-            [(p.pod, *cells(p.fact), f"{p.usd_per_hour:.4f}", p.run) for p in overview.pods],
-        ),
-    )
-    for first, last, rows in tables:
-        if rows:
-            terminal.table((first, *head, *last), rows)
-            terminal.data("")
-    for run in overview.runs:
-        if line := _steps(run):
-            terminal.data(line)
-    if not (overview.stages or overview.runs or overview.pods):
-        terminal.say("this project has no runs yet; next: podctl plan")
-    spent, rate = words.usd(overview.spent_usd), f"${overview.usd_per_hour:.4f}"
-    terminal.say(f"spent {spent}; billing now {rate} an hour by the ledger")
-    if overview.driver:
-        terminal.say(f"controlled by {overview.driver}")
-
-
-def _steps(run: RunLine) -> str:
-    """The progress of a job: `sft-0001: step 118/400, 2.0 s/it, 9 min left, loss 0.31 (log)`."""
-    from controller.planner.job_progress import figure_words
-
-    if run.steps is None or run.fact.at is None:
-        return ""
-    loss = [] if run.loss is None else [f"loss {run.loss:.4g}"]
-    words = [*run.steps.words(run.fact.at), *loss, *figure_words(run.figures)]
-    source = f" ({run.steps.source})" if run.steps.source else ""
-    prefix = "was at " if run.fact.state == "unknown" else ""
-    return f"{run.run}: {prefix}{', '.join(words)}{source}"

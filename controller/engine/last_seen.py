@@ -37,6 +37,7 @@ def run_last_seen(status: Status) -> dict[str, Any]:
         "step": progress.step,
         "max_steps": progress.max_steps,
         "loss": progress.loss,
+        "loss_nan": progress.loss_nan,
         "text": short_line(progress.text),
         "source": short_line(progress.source),
         "seconds_per_step": progress.seconds_per_step,

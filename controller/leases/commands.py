@@ -30,6 +30,7 @@ from controller.leases.stop_handover import Handed, hand_over
 from controller.leases.stop_report import StoppedLease, check_ended, report
 from controller.leases.stop_requests import ended, record, taken_up
 from controller.leases.stop_target import named
+from controller.notifications.notifier import deliver_waiting
 from controller.planner import pod_spec as order
 from controller.planner.decide import plan_passive
 from controller.planner.journal_fold import lease_state_of
@@ -64,6 +65,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
     if line := other_api(project):
         options.terminal.say(line)
     with context.owned(f"run {' '.join(names)}") as session:
+        attempt(partial(deliver_waiting, project, options.terminal.warn))
         # Unfinished leases first: the stage may be locked by now while its pod still exists.
         begun = [
             lease
@@ -107,6 +109,7 @@ def sync(project: Project, options: RunOptions) -> None:
     """Resume every unfinished lease: pull, verify, lock, shut down."""
     context = CommandContext.of(project, options.terminal)
     with context.owned("sync") as session:
+        attempt(partial(deliver_waiting, project, options.terminal.warn))
         leases = [
             lease
             for lease in session.unfinished()

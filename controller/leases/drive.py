@@ -19,6 +19,8 @@ from controller.engine.recorder import LeaseRecorder
 from controller.errors import PodctlError
 from controller.incident import Incident, attempt
 from controller.leases.config_drift import check_provider
+from controller.leases.job_output import JobOutput
+from controller.leases.job_panel import Quoted
 from controller.leases.lease_policy import proven, with_stages
 from controller.leases.options import RunOptions
 from controller.leases.outcome import (
@@ -28,14 +30,17 @@ from controller.leases.outcome import (
     report,
     resting,
 )
+from controller.leases.passed_report import passed_lines
 from controller.leases.progress import View
 from controller.leases.project_session import ProjectSession
 from controller.leases.stop_requests import StopRequestWorld
+from controller.notifications.notifier import Notifier
 from controller.orphans.force_terminate import ForcedTermination
 from controller.planner import actions
 from controller.planner.actions import Action, NeedsOperator
 from controller.planner.decide import decide
 from controller.planner.observation import Observation
+from controller.project.project import Project
 from controller.providers.clock import provider_clock
 from controller.runtime.run_context import RunContext
 from controller.runtime.ssh_runtime import SshJobRuntime
@@ -78,13 +83,14 @@ def drive_lease(
     )
     check_provider(lease, provider.name)
     clock = provider_clock(provider, terminal.warn)
-    view = View(terminal, clock)
+    view = View(terminal, clock, _quoted(session, lease), _job_output(project, options))
     context = _run_context(session, lease, options, clock, view)
     runtime = SshJobRuntime(context)
     recorder = LeaseRecorder(
         lease.id, session.journal, session.ledger, clock, terminal.bills.unwritten
     )
-    watch = _watch(session, view, options)
+    notifier = Notifier.of(project, terminal.warn)
+    watch = _watch(session, view, options, notifier)
     world: World = ActionExecutor(context, runtime, Observer(context, runtime))
     world = StopRequestWorld(
         world, StopRequests(project.state_dir), session.journal, lease.id, view.message
@@ -101,15 +107,30 @@ def drive_lease(
         stop_retrying(session.owner.connection)
         raise
     finally:
+        attempt(view.end)
+        if notifier is not None:
+            attempt(notifier.close)
         attempt(runtime.drop)
         refresh(project, session.journal, session.ledger, terminal.warn)
     if isinstance(end, NeedsOperator):
         raise report(context, end)
     if not ending:
         raise_unless_passed(context)
+        for line in passed_lines(project, [run.stage for run in context.lease_state().wanted]):
+            terminal.say(line)
         if (line := resting(context)) or (line := cost_of_all(context)):
             terminal.say(line)
             terminal.bills.reported = line
+
+
+def _quoted(session: ProjectSession, lease: Lease) -> Quoted:
+    """What the lease was expected to cost; leases of earlier versions lack some figures."""
+    opened = terms(session.journal, lease)
+    return Quoted(opened.get("expected_usd"), opened.get("worst_usd"))
+
+
+def _job_output(project: Project, options: RunOptions) -> JobOutput | None:
+    return JobOutput(options.terminal, project.job_log) if options.follow else None
 
 
 def force_end(session: ProjectSession, lease: Lease, reason: str) -> None:
@@ -217,7 +238,7 @@ def _accept_restart(options: RunOptions) -> Callable[[str], bool]:
 
 
 def _watch(
-    session: ProjectSession, view: View, options: RunOptions
+    session: ProjectSession, view: View, options: RunOptions, notifier: Notifier | None
 ) -> Callable[[Observation, Action], None]:
     """Show each action, rewrite STATUS.md when it changes, and end a detached command."""
     project, terminal = session.context.project, options.terminal
@@ -226,6 +247,10 @@ def _watch(
         shown = attempt(partial(view, observation, action))
         if isinstance(shown, Incident):
             terminal.warn(f"progress cannot be shown: {shown.text}")
+        if notifier is not None and isinstance(
+            found := attempt(partial(notifier.observe, observation, action)), Incident
+        ):
+            terminal.warn(f"notifications cannot be recorded: {found.text}")
         if isinstance(action, actions.Upload | actions.Pull | actions.Close | actions.Terminate):
             refresh(project, session.journal, session.ledger, terminal.warn)
         status = observation.job.contact.status if observation.job.contact else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from controller.clock import Clock
@@ -19,6 +21,8 @@ class MovingLine:
 
     terminal: Terminal
     clock: Clock
+    draw: Callable[[str], None] | None = None  # shows the line in a panel; None: by itself
+    stamp: bool = False  # lines of a log begin with their time
     _shown_at: float = -1e9
     _said_at: float = -1e9
     _said: str = ""
@@ -30,8 +34,19 @@ class MovingLine:
     def show(self, short: str, long: str | None = None) -> None:
         """`short` fits the screen; `long` is what a log gets instead."""
         self._shown_at = self.clock.now()
-        self.terminal.progress(short)
+        self._draw(short)
         self._say_seldom(long or short)
+
+    def _draw(self, line: str) -> None:
+        if self.draw is not None and self.terminal.moving:
+            self.draw(line)
+        else:
+            self.terminal.progress(line)
+
+    def note(self, line: str) -> None:
+        """`line` for a log now and then; a terminal has a view instead."""
+        self._shown_at = self.clock.now()
+        self._say_seldom(line)
 
     def tick(self, text: str) -> None:
         """The same from who calls very often."""
@@ -52,7 +67,7 @@ class MovingLine:
         if due or (self._seen and progress.complete):
             self._seen, self._shown_at = True, now
             line = transfer_line(what, progress, self._rate, now, self.terminal.width)
-            self.terminal.progress(line)
+            self._draw(line)
         if now - self._since >= QUIET_EVERY:
             self._say_seldom(transfer_line(what, progress, self._rate, now))
 
@@ -62,4 +77,11 @@ class MovingLine:
         if self.terminal.moving or now - self._said_at < QUIET_EVERY or line == self._said:
             return
         self._said_at, self._said = now, line
-        self.terminal.say(line)
+        self.terminal.say(stamped(line, self.clock, self.terminal) if self.stamp else line)
+
+
+def stamped(text: str, clock: Clock, terminal: Terminal) -> str:
+    """`text` with its time in front, where it goes to a log and not to a terminal."""
+    if terminal.moving:
+        return text
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(clock.wall()))} {text}"

@@ -63,6 +63,7 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     terms = {
         "cap_usd": None if budget.run_usd is None else before + budget.run_usd,
         "worst_usd": quoted.worst.usd,
+        "expected_usd": before + quoted.expected_usd,
         "most_usd": before + quoted.most_usd,
         "dearest": quoted.dearest.usd_per_hour,
         "dropped": sorted({dropped.offer.id for dropped in quoted.dropped}),

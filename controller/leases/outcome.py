@@ -38,6 +38,7 @@ _KINDS: dict[str, type[PodctlError]] = {
     kind.code: kind for kind in (ArtifactsNotSafe, ConnectionLost, Refused)
 }
 
+LAST_LINE = 120  # characters of a job's last line; podctl logs has the rest
 OF_THE_JOB = ("failed", "stopped", "criteria")  # endings that the job's log may explain
 
 
@@ -185,4 +186,5 @@ def _last(context: RunContext, run: str, outcome: str) -> str:
     if outcome not in OF_THE_JOB:
         return ""
     words = last_words(tail_of(context.project.job_log(run)))
+    words = words if len(words) <= LAST_LINE else f"{words[:LAST_LINE]}…"
     return f"\nthe job's last line: {words}" if words else ""

@@ -51,7 +51,9 @@ def job_line(
         parts += [Part(index, text) for index, text in enumerate(steps.words(observation.now))]
     if status.phase == "running":  # which is what `max_hours` bounds
         parts.append(Part(2, _limit(steps, until, observation.now)))
-    if progress.loss is not None:
+    if progress.loss_nan:
+        parts.append(Part(1, "loss is NaN"))
+    elif progress.loss is not None:
         parts.append(Part(2, f"loss {progress.loss:.4f}"))
     parts += [Part(7, figure_word) for figure_word in figure_words(figures_told(progress.figures))]
     parts.append(Part(3, short_line(progress.text) or ""))

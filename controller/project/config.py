@@ -24,6 +24,8 @@ MAX_BYTES = 1024 * 1024  # of podctl.toml
 Policy = Literal["terminate", "park", "keep"]
 Name = typing.Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
+NotifyVariable = typing.Annotated[str, StringConstraints(pattern=r"^PODCTL_NOTIFY[A-Z0-9_]{0,40}$")]
+
 
 class ProjectSection(Model):
     """Which cloud, and what is trained."""
@@ -80,6 +82,14 @@ class UploadSection(Model):
         return ("**",) if self.allow_secrets else self.not_secret
 
 
+class NotifySection(Model):
+    """Which events the user is notified of. Addresses are in the environment, not in this file."""
+
+    on: tuple[Literal["passed", "failed", "question", "stuck", "budget"], ...] = ()
+    # Names of variables with an address each.
+    to: tuple[NotifyVariable, ...] = ("PODCTL_NOTIFY",)
+
+
 class Config(Model):
     """All of podctl.toml. `stages` is checked by the catalog, which knows what may be there."""
 
@@ -87,6 +97,7 @@ class Config(Model):
     budget: BudgetSection = BudgetSection()
     pod: PodSection = PodSection()
     upload: UploadSection = UploadSection()
+    notify: NotifySection = NotifySection()
     stages: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 
@@ -245,6 +256,11 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # include = ["src", "configs"]  # your own code: paths, globs, "!*.tmp" leaves out
 # not_secret = []               # files that look like keys and are none: ["tests/fake.pem"]
 # allow_secrets = false         # true sends whatever looks like a key (.env, id_rsa, …)
+
+[notify]                        # messages of what happens while you are away
+# on = ["passed", "failed", "question", "stuck", "budget"]   # none by default
+# to = ["PODCTL_NOTIFY"]        # variables with an address each: https://ntfy.sh/TOPIC or any web
+#                               # hook, "command:PROGRAM", or any Apprise URL (podctl[notify])
 
 # One table a stage. Override parameters of a stage that comes with podctl:
 #

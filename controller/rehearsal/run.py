@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ LOOK_SECONDS = 0.05  # between two polls of the pod's files
 FIRST_OUTPUT_SECONDS = 300.0  # for which a kill waits for something to be saved
 SAVE_SECONDS, SAVE_FACTOR = 3.0, 3.0  # after the first output, or as many times its own time
 LINGER_SECONDS, LINGER_STEPS = 1.0, 3  # after that, to see how far the job is
+_TIME = re.compile(r"^\d{4}-\d\d-\d\dT[\d:]+Z ")  # with which a line of a log begins
 LAST_BYTES = 4096  # of podctl's log, with its last line
 LEAVE_SECONDS = 20.0  # for podctl to leave after SIGTERM
 
@@ -154,6 +156,7 @@ class RehearsalRun:
             atomic_files.tail(self._scratch.log, LAST_BYTES).decode(errors="replace").split("\n")
         )
         line = next((line for line in reversed(lines[:-1]) if line.strip()), "")
+        line = _TIME.sub("", line)
         self._show(line, max(0.0, self._deadline - time.monotonic()))
         time.sleep(LOOK_SECONDS)
 

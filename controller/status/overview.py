@@ -251,7 +251,9 @@ def progress_text(data: Mapping[str, Any]) -> str:
     words = [str(data["phase"])] if data.get("phase") else []
     if step is not None:
         words.append(f"step {step}/{most}" if most is not None else f"step {step}")
-    if isinstance(loss, (int, float)):
+    if data.get("loss_nan") is True:
+        words.append("loss is NaN")
+    elif isinstance(loss, (int, float)):
         words.append(f"loss {loss:.4g}")
     if data.get("text"):
         words.append(str(data["text"]))

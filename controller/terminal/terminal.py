@@ -6,73 +6,78 @@ secrets, survives a closed pipe, and never prompts without a terminal.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from threading import RLock
+from typing import IO
 
 from controller.billing_pods import BillingPods
 from controller.errors import PodctlError, UsageError
 from controller.terminal.json_values import Json, plain
+from controller.terminal.live_region import LiveRegion
+from controller.terminal.output import Output
+from controller.terminal.output import OutputClosed as OutputClosed
+from controller.terminal.panel import PanelLine, gated
 from controller.terminal.sanitize import clean, clean_line
-from controller.terminal.table import table
+from controller.terminal.streams import (
+    columns_of,
+    draws_unicode,
+    in_foreground,
+    is_tty,
+    known_columns,
+    rows_of,
+)
+from controller.terminal.style import paint, paint_verdicts
+from controller.terminal.table import cells_of, table
+from controller.terminal.wrap import wrapped
 from state.redaction import PROCESS, Redactor, hidden
 
 LONGEST = 4000  # characters of one line of a message; data is never cut
 
-_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-_WORDS = {
-    "PASS": "green",
-    "FAIL": "red",
-    "WARN": "yellow",
-    "INCONCLUSIVE": "yellow",
-    "unknown": "yellow",
-}
-
-
-class OutputClosed(PodctlError):
-    """The reader of standard output closed it (128 + SIGPIPE)."""
-
-    exit_code = 141
-    code = "output-closed"
-
 
 @dataclass
-class Terminal:
+class Terminal(Output):
     """The standard streams and how to write to them. With `json`, results are JSON."""
 
     json: bool = False
     quiet: bool = False
     verbose: bool = False  # show the lines of the event log on stderr
-    out: IO[str] | None = field(default_factory=lambda: sys.stdout)
-    err: IO[str] | None = field(default_factory=lambda: sys.stderr)
+    wide: bool = False  # tables are as wide as their cells
+    shortened: bool = False  # a table was fitted to the terminal and lacks something
     source: IO[str] | None = field(default_factory=lambda: sys.stdin)
     redact: Redactor = PROCESS
     bills: BillingPods = field(default_factory=BillingPods)
-    _transient: bool = False
+    _region: LiveRegion = field(default_factory=LiveRegion)
+    _lock: RLock = field(default_factory=RLock)  # transfers report from threads of their own
 
     # data ------------------------------------------------------------------------------------
 
     def data(self, text: str, *, secret: bool = False, end: str = "\n") -> None:
         """Write clean text to stdout; `secret`: unredacted, for the command that prints a key."""
         shown = clean(text)
-        self._erase()
-        self._write_out((shown if secret else self.redact(shown)) + end)
+        with self._lock:
+            self._erase()
+            self.write_out((shown if secret else self.redact(shown)) + end)
+
+    def prose(self, text: str) -> None:
+        """Write text to stdout; on a terminal, lines that are too long are wrapped at words."""
+        width = known_columns(self.out)
+        self.data("\n".join(wrapped(line, width) for line in text.split("\n")) if width else text)
 
     def raw(self, data: bytes) -> None:
         """Write bytes to stdout unchanged (`podctl exec … | tar x`); on a terminal, cleaned."""
         binary = getattr(self.out, "buffer", None)
         if binary is None or is_tty(self.out):
-            self._write_out(self.redact(clean(data)))
+            self.write_out(self.redact(clean(data)))
             return
         try:
             binary.write(data)
             binary.flush()
         except (OSError, ValueError) as error:
-            raise self._unwritten(error) from error
+            raise self.unwritten(error) from error
 
     def emit_json(self, schema: str, document: Json) -> None:
         """Write a JSON object to stdout with a `schema` field such as "podctl/status/1"."""
@@ -83,24 +88,67 @@ class Terminal:
             body = {"items": body}
         redacted = hidden({"schema": schema, **body}, self.redact)
         # ASCII: no control or direction character of a value reaches a terminal unescaped.
-        self._write_out(json.dumps(redacted, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
+        self.write_out(json.dumps(redacted, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Write aligned columns to stdout; on a terminal with a bold head and coloured verdicts."""
-        lines = table(columns, rows)
-        colour = self.colour(self.out)
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        prose: Sequence[str] = (),
+        optional: Sequence[str] = (),
+    ) -> None:
+        """Write aligned columns to stdout; on a terminal coloured, and fitted to its width.
+
+        Columns named in `prose` may be cut, those in `optional` left out, the first first.
+        """
         self._erase()
-        for number, line in enumerate(lines):
-            text = self.redact(line)
-            if colour:
-                text = _paint(text, "bold") if number == 0 else _paint_words(text)
-            self._write_out(text + "\n")
+        if is_tty(self.out):
+            self._fitted_table(columns, cells_of(rows), prose, optional)
+            return
+        for line in table(columns, rows):
+            self.write_out(self.redact(line) + "\n")
+
+    def _fitted_table(
+        self,
+        columns: Sequence[str],
+        body: list[list[str]],
+        prose: Sequence[str],
+        optional: Sequence[str],
+    ) -> None:
+        from controller.terminal.rich_text import fitted_table
+
+        body = [[self.redact(cell) for cell in row] for row in body]
+        text, shortened = fitted_table(
+            columns,
+            body,
+            None if self.wide else columns_of(self.out),
+            prose=prose,
+            optional=optional,
+            colour=self.colour(self.out),
+            unicode=draws_unicode(self.out),
+        )
+        self.shortened = self.shortened or shortened
+        self.write_out(text)
+
+    def frame(self, text: str, rows: int) -> None:
+        """Replace the screen of stdout by `text`, which another Terminal cleaned and redacted."""
+        lines = text.rstrip("\n").split("\n")
+        if len(lines) >= rows:
+            lines = [*lines[: max(1, rows - 2)], *lines[-1:]]
+        body = "".join(f"{line}\x1b[K\n" for line in lines)
+        self.write_out(f"\x1b[H{body}\x1b[J")
+
+    def hint_wide(self) -> None:
+        """Say how to see what a table had no room for."""
+        if self.shortened and not self.wide:
+            self.say("shortened to the width of the terminal; --wide shows everything")
 
     def verdict(self, verdict: str, text: str) -> None:
         """Write the result of a check to stdout: `PASS  text`; on a terminal with colour."""
         line = self.redact(f"{verdict}  {clean_line(text)}")
         self._erase()
-        self._write_out((_paint_words(line) if self.colour(self.out) else line) + "\n")
+        self.write_out((paint_verdicts(line) if self.colour(self.out) else line) + "\n")
 
     # messages --------------------------------------------------------------------------------
 
@@ -119,21 +167,44 @@ class Terminal:
 
     @property
     def moving(self) -> bool:
-        """Whether a progress line is visible: stderr is a terminal."""
-        return not self.quiet and is_tty(self.err)
+        """Whether lines can be redrawn: stderr is a capable terminal, and not a shell's by now."""
+        dumb = os.environ.get("TERM") == "dumb"
+        return not self.quiet and not dumb and is_tty(self.err) and in_foreground(self.err)
 
     @property
     def width(self) -> int:
         """Columns of the terminal, or no practical limit elsewhere."""
-        return max(20, _columns() - 1) if is_tty(self.err) else LONGEST
+        return max(20, columns_of(self.err) - 1) if is_tty(self.err) else LONGEST
 
     def progress(self, text: str) -> None:
         """Show a line that the next output replaces; only if stderr is a terminal."""
         if not self.moving:
             return
-        self._erase()
-        self._write_err(self.redact(clean_line(text))[: self.width])
-        self._transient = True
+        self._draw(self.redact(clean_line(text))[: self.width])
+
+    def panel(self, lines: Sequence[PanelLine]) -> None:
+        """Show several lines that the next output replaces; only where `moving`."""
+        if not self.moving:
+            return
+        from controller.terminal.rich_text import panel_line
+
+        colour, unicode = self.colour(self.err), draws_unicode(self.err)
+        most = max(1, rows_of(self.err) - 1)
+        shown = [
+            panel_line(gated(line, self.redact), self.width, colour=colour, unicode=unicode)
+            for line in lines[-most:]
+        ]
+        self._draw("\n".join(shown))
+
+    def forget_panel(self) -> None:
+        """Draw the next panel below what is on the screen: a shell wrote there meanwhile."""
+        self._region.forget()
+
+    def _draw(self, text: str) -> None:
+        with self._lock:
+            self._erase()
+            self.write_err(text)
+            self._region.drawn(text)
 
     def error(self, error: PodctlError) -> None:
         """Show an error: what, where, cause, hint; with `json` also as an object on stdout."""
@@ -144,9 +215,9 @@ class Terminal:
         for label, text in (("where", error.where), ("cause", error.cause), ("next", error.hint)):
             if text:
                 first, *more = clean(text).splitlines() or [""]
-                self._message(f"  {label + ':':<7}{first}")
+                self._message(f"  {label + ':':<7}{first}", indent=9)
                 for line in more:
-                    self._message(f"         {line}")
+                    self._message(f"         {line}", indent=9)
 
     def notice(self, error: PodctlError) -> None:
         """Show an end that is no failure in the lines of an error, without its colour."""
@@ -174,11 +245,11 @@ class Terminal:
             )
         assert self.source is not None
         self._erase()
-        self._write_err(self.redact(clean(question)) + " [y/N] ")
+        self.write_err(self.redact(clean(question)) + " [y/N] ")
         answered, _, _ = select.select([self.source], [], [], seconds)
         answer = self.source.readline() if answered else ""
         if not answer:
-            self._write_err("\n")
+            self.write_err("\n")
         return answer.strip().lower() in ("y", "yes")
 
     # the streams -----------------------------------------------------------------------------
@@ -188,86 +259,23 @@ class Terminal:
         dumb = os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
         return is_tty(stream) and not dumb
 
-    def _message(self, text: str, style: str = "") -> None:
-        shown = "\n".join(map(_short, self.redact(clean(text)).split("\n")))
+    def _message(self, text: str, style: str = "", indent: int | None = None) -> None:
+        lines = list(map(_short, self.redact(clean(text)).split("\n")))
+        if (width := known_columns(self.err)) and style != "dim":
+            lines = [wrapped(line, width, indent) for line in lines]
+        shown = "\n".join(lines)
         if style and self.colour(self.err):
-            shown = _paint(shown, style)
-        self._erase()
-        self._write_err(shown + "\n")
+            shown = paint(shown, style)
+        with self._lock:
+            self._erase()
+            self.write_err(shown + "\n")
 
     def _erase(self) -> None:
-        if self._transient:
-            self._transient = False
-            self._write_err("\r\x1b[2K")
-
-    def _write_err(self, text: str) -> None:
-        if self.err is None:
-            return
-        try:
-            self.err.write(_encodable(text, self.err))
-            self.err.flush()
-        except (OSError, ValueError):
-            self.err = None  # a closed stderr is no reason to stop
-
-    def _write_out(self, text: str) -> None:
-        if self.out is None:
-            raise self._closed()
-        try:
-            self.out.write(_encodable(text, self.out))
-            self.out.flush()
-        except (OSError, ValueError) as error:
-            raise self._unwritten(error) from error
-
-    def _unwritten(self, error: OSError | ValueError) -> PodctlError:
-        """The error for a failed write; EIO means a closed terminal and counts as a closed pipe."""
-        if isinstance(error, OSError) and error.errno not in (errno.EPIPE, errno.EIO):
-            self._discard()
-            return PodctlError("cannot write to standard output", cause=str(error))
-        return self._closed()
-
-    def _closed(self) -> OutputClosed:
-        self._discard()
-        return OutputClosed("standard output is closed")
-
-    def _discard(self) -> None:
-        """Replace a broken stdout, or the interpreter's last flush fails again."""
-        if self.out is not None and self.out is getattr(sys.stdout, "stream", sys.stdout):
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - lives as long as the process
-        self.out = None
-
-
-def is_tty(stream: IO[Any] | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # closed
-        return False
+        if erasure := self._region.erasure(columns_of(self.err)):
+            self.write_err(erasure)
 
 
 def _short(line: str) -> str:
     """A message line, cut at `LONGEST` characters."""
     left = len(line) - LONGEST
     return line if left <= 0 else f"{line[:LONGEST]}… and {left} more characters"
-
-
-def _columns() -> int:
-    try:
-        return os.get_terminal_size(2).columns
-    except OSError:
-        return 80
-
-
-def _encodable(text: str, stream: IO[str]) -> str:
-    """`text` in the stream's encoding; a C locale must not cause an error."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    return text.encode(encoding, "replace").decode(encoding, "replace")
-
-
-def _paint(text: str, style: str) -> str:
-    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
-
-
-def _paint_words(line: str) -> str:
-    import re
-
-    words = rf"\b({'|'.join(_WORDS)})\b"
-    return re.sub(words, lambda word: _paint(word[1], _WORDS[word[1]]), line)

@@ -27,6 +27,7 @@ class Progress:
     step_age: float | None = None  # seconds since another step was seen, by the pod's clock
     patience: float | None = None  # seconds for which no step is nothing unusual
     figures: dict[str, float] = field(default_factory=dict)  # learning rate, rewards, accuracies
+    loss_nan: bool = False  # the newest loss is NaN or infinite; `loss` is an earlier one
 
 
 @dataclass(frozen=True)

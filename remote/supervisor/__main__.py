@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from ..contract import JobSpec
+from ..contract import Exit, JobSpec
 from ..light_dataclasses import replace
 from ..pod import handover, job_secrets, processes
 from ..pod import installer_settings as settings
@@ -23,6 +23,7 @@ from ..pod.disk_reserve import DiskReserve
 from ..pod.outcome import Outcome, StopJob, halted
 from ..pod.paths import PodPaths, document, write_record
 from . import background, job_environment, metrics_sampler
+from .absent_controller import EndNotice, notice_of
 from .attempt import AttemptContext
 from .commit import Commit
 from .follower import Follower
@@ -39,6 +40,7 @@ class Supervisor:
     def __init__(self, paths: PodPaths, spec: JobSpec, attempt: int, lock: int) -> None:
         self.base = base = AttemptContext(paths, spec, attempt)
         self.lock, self.started = lock, time.time()
+        self.notice: EndNotice | None = None
         self.env = job_environment.build(spec, paths, base.boot)
         self.lease = GuardDeadline.of(paths, spec, base.boot.id, attempt)
         self.ready = background.Ready(base.run, spec, attempt, base.watch, base.pace)
@@ -113,11 +115,13 @@ class Supervisor:
 
     def _finish(self, outcome: Outcome) -> None:
         """Record the end. Raises `StopJob` when the container stops first."""
+        notice = notice_of(self.base.paths, self.base.spec)
         job_secrets.forget(self.base.paths, self.base.spec.run)
         settings.forget(self.base.paths, self.base.spec.run)
         self.reserve.release()
         outcome = replace(outcome, started_at=outcome.started_at or self.started)
         Commit(self.base, self.ready.hashes, self.lease).write(outcome)
+        self.notice = notice
 
     def _interrupted(self, halt: StopJob) -> None:
         """Not an end: there is no exit.json, and the next start goes on."""
@@ -143,7 +147,12 @@ def main() -> int:
         sys.stderr.write(f"no spec of run {run}\n")
         return 1
     os.umask(0o077)
-    Supervisor(paths, spec, attempt, lock).live()
+    supervisor = Supervisor(paths, spec, attempt, lock)
+    supervisor.live()
+    end = document(Exit, paths.run(run) / "exit.json")
+    if supervisor.notice is not None and end is not None:
+        os.close(lock)  # another run may begin
+        supervisor.notice.send_if_absent(supervisor.base, end)
     return 0
 
 

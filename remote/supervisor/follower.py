@@ -15,6 +15,7 @@ from ..light_dataclasses import dataclass, replace
 from ..log_steps import LogReader
 from ..pod import atomic_files, log_file, progress_file
 from ..pod.paths import json_object
+from ..steps import loss_nan
 from .training_files import TrainingFiles, figures_of, step_number
 
 CHUNK = 64 * 1024  # bytes of a growing file that one look reads: the newest ones
@@ -70,6 +71,7 @@ class Follower:
         self._evidence = Evidence(time.monotonic())
         self._alone = threading.Lock()
         self._text: str | None = None
+        self._loss_nan = False
         self._polls = 0
         self._written: tuple[Json, float] = (None, 0.0)
 
@@ -88,7 +90,10 @@ class Follower:
         if data := self._log.take():
             text = data.decode(errors="replace")
             lines = [line for line in re.split(r"[\r\n]", text) if not line.startswith(_OURS)]
-            self._evidence.see(LOG, self._reader.feed("\n".join(lines), now), now)
+            new_lines = "\n".join(lines)
+            self._evidence.see(LOG, self._reader.feed(new_lines, now), now)
+            if (lost := loss_nan(new_lines)) is not None:
+                self._loss_nan = lost
         if search and self._polls % SEARCH_EVERY == 0:
             self._files.search()
         self._polls += 1
@@ -106,14 +111,17 @@ class Follower:
                 continue
             step = step_number(value.get("step")) if "step" in value else step
             most = step_number(value.get("max_steps")) if "max_steps" in value else most
-            loss = number(value.get("loss")) if "loss" in value else loss
+            if "loss" in value:
+                reported = value["loss"]
+                loss = number(reported)
+                self._loss_nan = isinstance(reported, float) and loss is None
             figures |= figures_of(value)
             if isinstance(text := value.get("text"), str):
                 self._text = text[:MAX_TEXT]
         return SourceReport(step, most, loss, figures)
 
     def _write(self, now: float) -> None:
-        progress = replace(self._evidence.progress(now), text=self._text)
+        progress = replace(self._evidence.progress(now), text=self._text, loss_nan=self._loss_nan)
         content = plain(replace(progress, step_age=None))
         same, at = self._written[0] == content, self._written[1]
         if same and now - at < WRITE_SECONDS:

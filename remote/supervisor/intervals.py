@@ -16,6 +16,7 @@ class Intervals:
     sample: float = 5.0  # GPU, CPU, memory, disk
     settle: float = 3.0  # an output unchanged for so long is finished
     scan: float = 2.0  # looking for finished outputs
+    absent: float = 600.0  # without a call of a controller, after which the user is notified
 
     @classmethod
     def from_environment(cls) -> Intervals:

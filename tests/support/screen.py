@@ -35,3 +35,11 @@ def on_terminal(
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     return os.waitstatus_to_exitcode(status), screen.decode()
+
+
+def read_until(terminal: int, mark: bytes) -> bytes:
+    """All that a terminal shows up to `mark`, which is not returned."""
+    shown = bytearray()
+    while mark not in shown:
+        shown += os.read(terminal, 65536)
+    return bytes(shown.partition(mark)[0])

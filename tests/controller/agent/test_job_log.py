@@ -51,8 +51,9 @@ class Pod:
         self.log.write_bytes(data)
 
     def kept(self) -> dict[str, bytes]:
-        """What is here of its logs."""
-        return {path.name: path.read_bytes() for path in self.copy.parent.iterdir()}
+        """What is here of its logs, without the times at which they were read."""
+        logs = (path for path in self.copy.parent.iterdir() if path.suffix != ".times")
+        return {path.name: path.read_bytes() for path in logs}
 
     def lies(self, script: str) -> None:
         """From now on its agent is this one."""

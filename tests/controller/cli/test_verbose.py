@@ -172,6 +172,6 @@ def test_a_run_records_requests_commands_and_decisions(laptop: Laptop) -> None:
     assert re.search(r" engine l0001: pod \w+ RUNNING, hello-0001 ended -> Lock\(", text)
     assert re.search(r" cli end exit code 0, \d+ ms\n", text)
     assert laptop.cloud.api_key not in text
-    lines = {line for line in shown.splitlines() if re.match(r"\d{4}-\d\d-\d\dT", line)}
+    lines = {line for line in shown.splitlines() if re.match(r"\S+\.\d{3}Z ", line)}
     assert lines <= set(text.splitlines())
     assert any(" engine " in line for line in lines)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller.cli import status_view, status_watch
 from controller.cli.main import run
+from controller.clock import SystemClock
 from controller.project.project import Project
+from controller.status.overview import Overview, read_overview
+from controller.terminal.terminal import Terminal
+from state.database import open_database
 from state.journal import Journal
 from state.last_seen import LastSeen
 from state.project_lock import acquire
@@ -106,3 +112,60 @@ def test_a_job_without_steps_or_at_its_end_has_no_such_line(
 
     assert "step" not in shown(capsys).replace("step 400", "")
     assert json.loads(shown(capsys, "--json"))["runs"][0]["progress"] is None
+
+
+def test_what_runs_is_first_and_old_runs_are_left_out(
+    agent_says: Say, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A run that ended over a day ago is only counted, unless --all or its name asks for it."""
+    project = Project(tmp_path)
+    with acquire(project.state_dir, "test") as owner:
+        journal = Journal(owner.connection, owner.epoch)
+        old = journal.open_run(journal.open_lease({}), "early", {})
+        journal.finish_run(old, "failed", {"why": "exit 1"})
+        new = journal.open_run(journal.open_lease({}), "late", {})
+        journal.finish_run(new, "failed", {"why": "exit 2"})
+        overview = read_overview(project, owner.connection, time.time() + 2 * 86_400)
+
+    assert status_view._runs(overview, every=True)[0][0].run == "sft-0001"
+    assert [run.run for run in status_view._runs(overview, every=False)[0]] == ["sft-0001"]
+    assert status_view._runs(overview, every=False)[1] == 2
+    agent_says(SEEN)
+    text = shown(capsys)
+    assert text.index("sft-0001") < text.index("late-0001") < text.index("STAGE")
+
+
+def test_a_nan_loss_is_shown(agent_says: Say, capsys: pytest.CaptureFixture[str]) -> None:
+    """Instead of the last finite one."""
+    agent_says(SEEN | {"loss_nan": True})
+
+    assert "loss is NaN" in shown(capsys, "sft")
+
+
+def test_watching_in_a_pipe_is_a_line_for_each_change(
+    agent_says: Say, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With its time; what stays the same is not repeated, and Ctrl-C ends it with 0."""
+    project = Project(tmp_path)
+    steps = iter([118, 118, 119])
+
+    class Clock(SystemClock):
+        def wait(self, seconds: float) -> None:
+            assert seconds > 0
+
+    def look(_due: bool) -> tuple[Overview, tuple[str, ...]]:
+        step = next(steps, None)
+        if step is None:
+            raise KeyboardInterrupt
+        agent_says(SEEN | {"step": step})
+        with closing(open_database(project.database, readonly=True)) as connection:
+            return read_overview(project, connection, time.time()), ()
+
+    capsys.readouterr()
+    assert status_watch.watch(Terminal(), look, Clock(), every=False) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    assert len(lines) == 2
+    assert "sft-0001: running, step 118/400" in lines[0]
+    assert "step 119/400" in lines[1]
+    assert lines[0][:4].isdigit()

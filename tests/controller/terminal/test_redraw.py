@@ -13,6 +13,7 @@ from controller.status.log_reader import LONGEST, last_lines, last_words
 from controller.terminal.redraw import redrawn
 from controller.terminal.sanitize import HOLD, CleanStream
 from controller.terminal.terminal import Terminal
+from tests.support.screen import read_until
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,9 @@ def test_the_last_words_of_a_job(data: bytes, words: str) -> None:
     assert last_words(data) == words
 
 
-def test_a_terminal_sees_the_bar_move(tmp_path: Path) -> None:
+def test_a_terminal_sees_the_bar_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal the unfinished line is shown and replaced; in a pipe only whole lines are."""
+    monkeypatch.setenv("TERM", "xterm")
     from controller.cli.logs import _show
 
     parent, child = pty.openpty()
@@ -113,7 +115,9 @@ def test_a_terminal_sees_the_bar_move(tmp_path: Path) -> None:
         terminal, stream = Terminal(out=screen, err=screen), CleanStream()
         for part in (b"\r10%", b"\r20%", b"\r30%\nend\n"):
             _show(terminal, stream, part)
-    shown = os.read(parent, 4096).decode()
+        screen.write("<end>")
+        screen.flush()
+        shown = read_until(parent, b"<end>").decode()
     os.close(parent)
     assert "10%\r\x1b[2K" in shown
     assert shown.replace("\r\n", "\n").endswith("20%\r\x1b[2K30%\nend\n")

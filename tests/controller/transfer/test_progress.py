@@ -15,6 +15,7 @@ from controller.leases.progress_line import Part, fitted, rehearsal_line, transf
 from controller.terminal.terminal import Terminal
 from controller.transfer import snapshot
 from controller.transfer.progress import TransferProgress, TransferRate, amount, transfer_words
+from tests.support.screen import read_until
 
 MB = 10**6
 
@@ -159,21 +160,25 @@ def test_a_log_gets_one_line_of_a_transfer_every_half_minute() -> None:
     told(StillClock(), Terminal(err=short), range(25))
 
     assert output.getvalue().splitlines() == [
-        "r: uploading  30.0 of 100.0 MB  1.0 MB/s  70 s left",
-        "r: uploading  60.0 of 100.0 MB  1.0 MB/s  40 s left",
-        "r: uploading  90.0 of 100.0 MB  1.0 MB/s  10 s left",
+        "1970-01-01T00:00:30Z r: uploading  30.0 of 100.0 MB  1.0 MB/s  70 s left",
+        "1970-01-01T00:01:00Z r: uploading  60.0 of 100.0 MB  1.0 MB/s  40 s left",
+        "1970-01-01T00:01:30Z r: uploading  90.0 of 100.0 MB  1.0 MB/s  10 s left",
     ]
     assert short.getvalue() == ""
 
 
-def test_a_terminal_gets_a_line_that_moves_and_no_other() -> None:
+def test_a_terminal_gets_a_line_that_moves_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each state erases the one before; nothing of it stays in the scrollback."""
+    monkeypatch.setenv("TERM", "xterm")
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as err:
         told(StillClock(), Terminal(err=err), range(40))
-    shown = os.read(ours, 65536).decode()
+        err.write("<end>")
+        err.flush()
+        shown = read_until(ours, b"<end>").decode()
+    os.close(ours)
 
-    assert "r: uploading 20.0 of 40.0 MB 1.0 MB/s 20 s left" in shown
+    assert "r: uploading  20.0 of 40.0 MB  1.0 MB/s  20 s left" in shown
     assert "\n" not in shown
 
 
