@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..text.instruction_like import is_list_item, reads_as_instruction
 from ..text.near_duplicates import normalised
 from ..text.turn_labels import ANSWERS, PROMPTS, TURNS, asked_for, label
 from ..verification.instruction import Instruction
+from ..verification.instruction_like import is_list_item, reads_as_instruction
 from ..verification.repetition import STOP_WORDS
 from .candidate import Candidate
 

@@ -16,9 +16,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from ..text.instruction_like import reads_as_instruction
 from .clashes import clash
 from .equations import false_sum, operator, sums
+from .instruction_like import reads_as_instruction
 from .statement_frame import HOURS, Frame, Key, doubt, frame_of, same
 from .words import REASONS, Token, markup, stem, tokens, word_set
 

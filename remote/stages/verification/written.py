@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ..text.instruction_like import reads_as_instruction
 from .clashes import BE, DETERMINERS, MODALS, PAST, PREPOSITIONS, clash
+from .instruction_like import reads_as_instruction
 from .repetition import monotony
 from .sense import senseless
 from .words import Token, markup, stem, tokens, word_set
