@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from controller.engine.billed_time import BilledTime
-from controller.engine.job_runtime import JobRuntime
-from controller.engine.lease_context import LeaseContext
+from controller.engine.listed_pods import ListedPods
 from controller.engine.outcomes import (
     ActionFailed,
     BilledUse,
@@ -16,7 +14,6 @@ from controller.engine.outcomes import (
     LeaseOutcome,
     OrderAccepted,
     OrderFailed,
-    PodBilling,
     PodGone,
     PodKeptWarm,
     PodParked,
@@ -25,18 +22,16 @@ from controller.engine.outcomes import (
     PodTerminated,
     UnguardedDecision,
 )
-from controller.engine.process_state import ProcessState
 from controller.engine.stop_cause import stopped_by_user
 from controller.errors import PodctlError
 from controller.planner import actions, pod_spec
 from controller.planner.actions import Action
-from controller.planner.observation import STALE, Observation
+from controller.planner.observation import STALE
 from controller.providers.base import (
     Kind,
     Offer,
     Pod,
     PodSpec,
-    PodStatus,
     ProviderError,
     endpoint_of,
 )
@@ -48,20 +43,8 @@ UNLISTED = 120.0  # seconds after which a pod that was seen alive may have ended
 
 
 @dataclass
-class PodActions:
+class PodActions(ListedPods):
     """Creates, starts, stops and terminates pods."""
-
-    context: LeaseContext
-    runtime: JobRuntime
-    observation: Observation | None = None  # the one on which the planner decided
-
-    @property
-    def billed_time(self) -> BilledTime:
-        return BilledTime(self.context)
-
-    @property
-    def process(self) -> ProcessState:
-        return self.context.process
 
     # -- create and adopt --------------------------------------------------------------------
 
@@ -130,43 +113,6 @@ class PodActions:
     def record_pod(self, action: actions.RecordPod) -> LeaseOutcome:
         return self._billing(self._listed(action.pod))
 
-    def _billing(self, pod: Pod) -> PodBilling:
-        """What the ledger needs to know about a pod that starts to bill."""
-        run, stage = self._current_run()
-        return PodBilling(
-            pod=pod.id,
-            usd_per_hour=pod.usd_per_hour or self._quoted_rate(pod),
-            disk_gb=pod.disk_gb,
-            volume_gb=pod.volume_gb,
-            network_volume=pod.network_volume_id,
-            started_at=pod.created_at or self.context.clock.wall(),
-            for_run=run,
-            stage=stage,
-        )
-
-    def _quoted_rate(self, pod: Pod) -> float:
-        """The quoted price, for a pod whose own price the provider does not state."""
-        rate = self.context.lease_state().quoted_usd_per_hour
-        booked = f"booking the quoted ${rate:.4f}/h" if rate else "its bill will show it"
-        if pod.status is not PodStatus.EXITED:
-            self.context.tell(f"the provider states no valid price for pod {pod.id}: {booked}")
-        return rate
-
-    def _current_run(self) -> tuple[str, str]:
-        """The run and stage that the pod's time is for: the current run, or the last one."""
-        lease_state = self.context.lease_state()
-        run = lease_state.current or lease_state.runs[-1]
-        return run.run, run.stage
-
-    def _listed(self, pod_id: str) -> Pod:
-        pod = self._in_listing(pod_id)
-        assert pod is not None, "the planner acts on listed pods only"
-        return pod
-
-    def _in_listing(self, pod_id: str) -> Pod | None:
-        listing = self.observation.provider.listing if self.observation is not None else None
-        return listing.get(pod_id) if listing is not None else None
-
     # -- terminate, stop and start -------------------------------------------------------------
 
     def terminate(self, action: actions.Terminate) -> LeaseOutcome:
@@ -210,11 +156,6 @@ class PodActions:
         seen = self.process.sightings.billing.get(pod, 0.0)
         return self.context.clock.wall() - seen < UNLISTED
 
-    def interrupted(self, pod_id: str) -> bool:
-        """Whether somebody else stopped and started the pod since it first answered."""
-        pod = self._in_listing(pod_id)
-        return pod is not None and self.billed_time.interrupted(pod)
-
     def start_pod(self, action: actions.StartPod) -> LeaseOutcome:
         self.process.sightings.stopped_at.pop(action.pod, None)
         order = self._order(action.pod, self.context.provider.start)
@@ -228,11 +169,6 @@ class PodActions:
         # The provider's time if it states one: this machine may have been suspended since.
         started_at = min(max(action.at, pod.started_at or 0.0), self.context.clock.wall())
         return PodStarted(replace(self._billing(pod), started_at=started_at), late)
-
-    def _listing_age(self) -> float:
-        """Seconds since the listing on which the planner decided; a suspended machine ages it."""
-        listing = self.observation.provider.listing if self.observation is not None else None
-        return self.context.clock.now() - listing.started if listing is not None else 0.0
 
     def _refreshed(self, pod_id: str) -> Pod:
         """The pod as the provider has it now; the listed one when the provider does not answer."""

@@ -18,7 +18,7 @@ from ..verification.scoring import judge
 CANDIDATES = 8  # answers of a kind that are tried, the most frequent ones
 TRIED_ON = 30  # training instructions of a kind
 _QUOTED = re.compile(r'"([^"]+)"')
-_FILLER = "here it is now and then of the blue seven".split()  # noqa: SIM905
+_FILLER = ["here", "it", "is", "now", "and", "then", "of", "the", "blue", "seven"]
 _LENGTH = 8  # words
 
 

@@ -356,10 +356,7 @@ def questions(draw: random.Random) -> Iterator[Instruction]:
         "Which question would you ask about a {}? Write only the question.",
     )
     for thing in draw.sample(THINGS, 75):
-        phrasing = draw.choice(phrasings)
-        if thing[0] in "aeiou":
-            phrasing = phrasing.replace("a {}", "an {}")
-        text = phrasing.format(thing)
+        text = draw.choice(phrasings).replace("a {}", "{}").format(article(thing))
         asked = _QUESTIONS[sum(map(ord, thing)) % len(_QUESTIONS)]
         yield make(
             text=text,
@@ -378,15 +375,14 @@ def questions(draw: random.Random) -> Iterator[Instruction]:
 
 
 _QUESTIONS = (
-    "Have you ever seen {0}?",
-    "What does {0} look like from far away?",
-    "Why is this {1} so different from the last one?",
-    "Where can we find {0}?",
-    "Who gave you the picture of {0}?",
-    "Is that {0} over there?",
-    "How would you draw {0}?",
-    "What is the best thing about {0}?",
-    "Do you like the {1} in my picture?",
+    *(
+        "Have you ever seen {0}?",
+        "What does {0} look like from far away?",
+        "Is that {0} over there?",
+    ),
+    *("Why is this {1} so different from the last one?", "Where can we find {0}?"),
+    *("Who gave you the picture of {0}?", "How would you draw {0}?"),
+    *("What is the best thing about {0}?", "Do you like the {1} in my picture?"),
     "Which {1} do you like most?",
 )
 # One of these is among the first three words of a question.
