@@ -110,7 +110,7 @@ def _npy(stream: BinaryIO, size: int, _: Path) -> None:
         item, count = re.fullmatch(r"[<>|=][biufc](\d{1,2})", header["descr"]), header["shape"]
         wanted = math.prod(count) * int(item[1]) if item else None
     except (ValueError, SyntaxError, KeyError, TypeError, MemoryError, RecursionError) as error:
-        raise InvalidFile("an array whose header makes no sense") from error
+        raise InvalidFile("an array whose header is not valid") from error
     if wanted is not None and start + wanted != size:
         raise InvalidFile(f"{size} bytes, the header says {start + wanted}: cut off or padded")
 

@@ -11,7 +11,7 @@ from state.errors import StateError
 from state.secret_encodings import SHORTEST, WithTail, forms, raw, tailed
 
 REDACTED = "[redacted]"
-BLOT = b"*"  # in the place of each byte, where offsets must stay
+MASK = b"*"  # in the place of each byte, where offsets must stay
 
 
 class Redactor:
@@ -50,16 +50,16 @@ class Redactor:
         """`data` with as many asterisks in the place of each secret: offsets stay."""
         for tail in self._tailed:
             if tail.core.encode() in data:
-                data = tail.raw.sub(lambda match: BLOT * len(match[0]), data)
+                data = tail.raw.sub(lambda match: MASK * len(match[0]), data)
         for form in self._forms:
             shown = raw(form)
-            data = data.replace(shown, BLOT * len(shown))
-        return secret_kinds.redact(data, BLOT)
+            data = data.replace(shown, MASK * len(shown))
+        return secret_kinds.redact(data, MASK)
 
 
 # Whoever makes a `Secret` registers it here, and whatever leaves the process goes through here:
 # the terminal, logs and tracebacks, the journal, the copies of a job's log.
-PROCESS = Redactor()
+PROCESS_REDACTOR = Redactor()
 
 
 def encoded(data: Mapping[str, object]) -> str:
@@ -75,7 +75,7 @@ def encoded(data: Mapping[str, object]) -> str:
 
 def masked(data: Mapping[str, object]) -> str:
     """`data` as JSON with every secret in its texts masked; numbers stay what they are."""
-    return _json(hidden(json.loads(_json(data)), PROCESS))
+    return _json(hidden(json.loads(_json(data)), PROCESS_REDACTOR))
 
 
 def hidden(value: Any, redact: Callable[[str], str]) -> Any:

@@ -12,7 +12,7 @@ from controller.agent import log_times
 from controller.agent.client import LOG_CHUNK, AgentClient
 from controller.agent.log_position import LogPosition
 from controller.credentials.secret import Secret
-from state.redaction import PROCESS
+from state.redaction import PROCESS_REDACTOR
 
 MAX_LOG = 1024**3  # bytes of the local copy of one job's log
 MAX_REQUESTS = 2 * MAX_LOG // LOG_CHUNK  # for a complete log; each request repeats some bytes
@@ -90,7 +90,7 @@ def rewritten() -> int:
     Twice as many are fetched: a secret that is split by the begin of the fetched bytes ends before
     the rewritten bytes, and an earlier call has masked it completely.
     """
-    return max(MIN_REWRITTEN, PROCESS.longest)
+    return max(MIN_REWRITTEN, PROCESS_REDACTOR.longest)
 
 
 def write_at(path: Path, start: int, data: bytes, settled: int) -> None:
@@ -106,5 +106,5 @@ def masked(data: bytes, secrets: Iterable[Secret]) -> bytes:
     """Return `data` with secrets, and text that looks like a key, masked; the length is the
     same."""
     for secret in secrets:
-        PROCESS.add(secret.reveal())
-    return PROCESS.redact(data)
+        PROCESS_REDACTOR.add(secret.reveal())
+    return PROCESS_REDACTOR.redact(data)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from state.redaction import BLOT
+from state.redaction import MASK
 
 TAIL = 4096  # bytes before the known end that must be equal
 
@@ -51,7 +51,7 @@ class LogPosition:
         overlap = self.tail[max(0, chunk.start - self.begin) :]
         pairs = zip(overlap, chunk.data, strict=False)
         return chunk.size >= self.offset and all(
-            known == received or BLOT[0] in (known, received) for known, received in pairs
+            known == received or MASK[0] in (known, received) for known, received in pairs
         )
 
     def past(self, chunk: Chunk) -> tuple[LogPosition, bytes]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import NoReturn
 
-from state.redaction import PROCESS
+from state.redaction import PROCESS_REDACTOR
 
 HIDDEN = "***"
 MIN_HIDDEN = 12  # characters: a shorter value of such a variable may be an ordinary word
@@ -28,7 +28,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         self._value = value
-        PROCESS.add(value)
+        PROCESS_REDACTOR.add(value)
 
     def reveal(self) -> str:
         """The value, for the request that needs it and for redacting it."""

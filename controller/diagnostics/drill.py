@@ -22,7 +22,7 @@ from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.planner.provisioning import wait_for_provider
-from controller.planner.teardown import bill_wait, reckon
+from controller.planner.teardown import bill_wait, ledger_correction
 from controller.providers import prices
 from controller.providers.base import Offer, Pod, PodStatus, Provider, ProviderError
 from controller.ssh.host_keys import log_fingerprints
@@ -138,7 +138,7 @@ def _watch(
     pod: Pod,
 ) -> Action:
     quoted = observation.lease.quoted_usd_per_hour
-    if billing_action := reckon(observation, pod.id):
+    if billing_action := ledger_correction(observation, pod.id):
         return billing_action
     if pod.status is PodStatus.EXITED:
         return _stopped(observation, evidence, run, pod)

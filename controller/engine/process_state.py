@@ -34,7 +34,7 @@ class OfferThrottle:
 
 
 @dataclass
-class PodOrders:
+class PodRequests:
     """The terminate, stop and start orders that this process sent."""
 
     sent_at: dict[str, float] = field(default_factory=dict)  # pod → its newest order
@@ -147,7 +147,7 @@ class ProcessState:
     """The parts of one drive; losing them costs time and no fact."""
 
     throttle: OfferThrottle = field(default_factory=OfferThrottle)
-    orders: PodOrders = field(default_factory=PodOrders)
+    orders: PodRequests = field(default_factory=PodRequests)
     sightings: PodSightings = field(default_factory=PodSightings)
     boot_logs: BootLogs = field(default_factory=BootLogs)
     failures: FailureCounters = field(default_factory=FailureCounters)

@@ -41,7 +41,7 @@ _NOTES: dict[type[Action], Step] = {
     actions.Adopt: Step.ADOPT,
     actions.RecordPod: Step.SURPLUS,
     actions.RecordRestart: Step.RESUMED,
-    actions.ReconcileBilling: Step.RECKON,
+    actions.ReconcileBilling: Step.RECONCILE,
     actions.ConfirmGone: Step.GONE,
     actions.ConfirmParked: Step.PARKED,
     actions.MarkReached: Step.REACHED,

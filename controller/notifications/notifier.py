@@ -17,7 +17,7 @@ from controller.planner.actions import Action
 from controller.planner.job_progress import JobProgress
 from controller.planner.observation import Observation
 from controller.terminal.sanitize import clean_line
-from state.redaction import PROCESS
+from state.redaction import PROCESS_REDACTOR
 
 if TYPE_CHECKING:
     from controller.project.project import Project
@@ -58,7 +58,7 @@ class Notifier:
         destinations = {name: value for name, value in addresses.items() if value}
         for value in destinations.values():
             if not value.startswith(delivery.COMMAND):
-                PROCESS.add(value)
+                PROCESS_REDACTOR.add(value)
         if not destinations:
             return None
         outbox = Outbox(project.state_dir / NAME)
@@ -127,7 +127,7 @@ class Notifier:
             delivery.send(self.destinations[name], event)
         except delivery.DeliveryError as error:
             settle = self.outbox.unclear if error.unclear else self.outbox.refused
-            settle(event, name, PROCESS(clean_line(str(error))))
+            settle(event, name, PROCESS_REDACTOR(clean_line(str(error))))
             return False
         self.outbox.sent(event, name)
         return True
@@ -146,5 +146,7 @@ def deliver_waiting(project: Project, warn: Callable[[str], None]) -> None:
 def _shown(event: Event) -> Event:
     """`event` without secrets and control characters: parts of its text come from a pod."""
     return replace(
-        event, title=PROCESS(clean_line(event.title)), text=PROCESS(clean_line(event.text))
+        event,
+        title=PROCESS_REDACTOR(clean_line(event.title)),
+        text=PROCESS_REDACTOR(clean_line(event.text)),
     )

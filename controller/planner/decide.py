@@ -32,7 +32,7 @@ from controller.planner.provisioning import (
     wait_for_provider,
 )
 from controller.planner.replacement import replace, vanished
-from controller.planner.teardown import bill_wait, close, reckon
+from controller.planner.teardown import bill_wait, close, ledger_correction
 from controller.providers.base import Pod, PodStatus
 
 _BY_HAND = "podctl doctor; guards stop running pods, and the provider's console can end them"
@@ -80,8 +80,8 @@ def plan_passive(observation: Observation, policy: Policy) -> Action:
 
 def _drive(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     lease_state, pod = observation.lease, observation.pod
-    if pod is not None and (reckoned := reckon(observation, pod.id)):
-        return reckoned
+    if pod is not None and (correction := ledger_correction(observation, pod.id)):
+        return correction
     if pod is not None and not run.started and (wrong := spec_mismatch(lease_state, pod, policy)):
         return replace(observation, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run

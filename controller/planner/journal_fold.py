@@ -245,7 +245,7 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
     },
     (Step.START_POD, "fail"): _start_failed,
     (Step.RESUMED, "note"): _resumed,
-    (Step.RECKON, "note"): lambda _, data: {"start_unclear": None, "reckoned": data["since"]},
+    (Step.RECONCILE, "note"): lambda _, data: {"start_unclear": None, "reckoned": data["since"]},
     (Step.PARKED, "note"): set_to(parked=True, reached=False),
     (Step.WARM, "done"): _warm,
     (Step.WARM, "fail"): lambda _, data: {"not_warm": data["after"]},

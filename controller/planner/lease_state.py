@@ -68,7 +68,7 @@ class LeaseState:
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
     meddled: bool = False  # somebody else started the parked pod, or may have
-    reckoned: float = 0.0  # Unix seconds of the newest start that was looked up on the bill
+    correction: float = 0.0  # Unix seconds of the newest start that was looked up on the bill
     pending_terminations: tuple[PendingTermination, ...] = ()
     pods: tuple[str, ...] = ()  # every pod that the lease ever had
     given_back: str = ""  # why the last of the ended pods was ended

@@ -171,7 +171,7 @@ class Observation:
         pod = self.pod
         if pod is None or pod.status is not PodStatus.EXITED or pod.started_at is None:
             return None
-        known = max(self.local.paid_until, self.lease.reckoned) + SAME_LIFE
+        known = max(self.local.paid_until, self.lease.correction) + SAME_LIFE
         return pod.started_at if self.local.paid_until and pod.started_at > known else None
 
     @property

@@ -40,7 +40,7 @@ class Policy:
     tries: int = 6  # of an upload, or of a start, in a row
     incidents: int = 3  # unexpected exceptions of one action in a row
     incident_pause: float = 5.0  # between them
-    rents: bool = True  # False: an adopted pod is never replaced by another
+    may_rent: bool = True  # False: an adopted pod is never replaced by another
     overtime: float = 1800.0  # beyond max_hours, within which the agent ends the job itself
     stop_grace: float = 1800.0  # from a stop order until the pod is stopped, whatever it reports
     bare_grace: float = 6 * 3600.0  # the same when stopping the pod wipes its disk
@@ -52,7 +52,9 @@ class Policy:
     on_vanished: str = "ask"  # ask | retry: a pod with a job vanished without an order
     max_usd_per_hour: float | None = None  # None: what was quoted, within the tolerance
     price_tolerance: float = PRICE_TOLERANCE
-    dearest_usd_per_hour: float | None = None  # more expensive offers are not tried; None: no limit
+    max_offer_usd_per_hour: float | None = (
+        None  # more expensive offers are not tried; None: no limit
+    )
     # Ids of offers that were dropped before renting: taken only at or under the price above.
     dropped_offers: frozenset[str] = frozenset()
     # Largest sum spent before another pod or another start; None: no limit.

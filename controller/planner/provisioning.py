@@ -51,7 +51,7 @@ def rent(observation: Observation, policy: Policy) -> Action:
         )
     if current.fetching and not current.pulled:
         return Finish(current.run, "unpulled", "its pod is gone; its network volume has the files")
-    if not policy.rents and not (lease_state.unsettled and not lease_state.had_pod):
+    if not policy.may_rent and not (lease_state.unsettled and not lease_state.had_pod):
         return Finish(current.run, "pod-lost", "the adopted pod is gone, and no other is rented")
     if lease_state.refused:
         return Finish(current.run, "refused", lease_state.refused)
@@ -90,7 +90,7 @@ def affordable(observation: Observation, policy: Policy) -> bool:
 
 def spec_mismatch(lease_state: LeaseState, pod: Pod, policy: Policy) -> str:
     """What is wrong with a pod's price or hardware, as the provider reports them; or empty."""
-    quoted = min(lease_state.quoted_usd_per_hour, policy.dearest_usd_per_hour or math.inf)
+    quoted = min(lease_state.quoted_usd_per_hour, policy.max_offer_usd_per_hour or math.inf)
     limit = policy.max_usd_per_hour or quoted * policy.price_tolerance
     if limit and pod.usd_per_hour > limit:
         return f"it costs ${pod.usd_per_hour:.2f}/h, over ${limit:.2f}/h"
@@ -143,7 +143,7 @@ def _probe(observation: Observation, policy: Policy) -> Action:
 def _next_offer(observation: Observation, policy: Policy, current: RunFacts | None) -> Action:
     lease_state = observation.lease
     assert current is not None
-    if not policy.rents:
+    if not policy.may_rent:
         return Finish(current.run, "pod-lost", "the adopted pod was not found")
     waiting = observation.wall < policy.wait_until  # for capacity; an outage does not end that
     if (
@@ -178,7 +178,7 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
 
 def _within_quote(offer: Offer, policy: Policy) -> bool:
     """Whether the printed worst case covers the offer, and it was not dropped for its price."""
-    most = policy.dearest_usd_per_hour or math.inf
+    most = policy.max_offer_usd_per_hour or math.inf
     tolerance = 1.0 if offer.id in policy.dropped_offers else policy.price_tolerance
     return offer.usd_per_hour <= most * tolerance
 
@@ -188,7 +188,7 @@ def _left_out(count: int, policy: Policy) -> str:
     if not count:
         return ""
     types = "1 available type is" if count == 1 else f"{count} available types are"
-    most = policy.dearest_usd_per_hour or 0.0
+    most = policy.max_offer_usd_per_hour or 0.0
     return f"; {types} not taken: over ${most:.2f}/h (max_price_ratio, balance or budget)"
 
 

@@ -31,7 +31,7 @@ def restart(observation: Observation, policy: Policy, run: RunFacts, why: str) -
 
 
 def _may_restart(observation: Observation, policy: Policy, run: RunFacts) -> bool:
-    wanted = policy.rents and not observation.lease.ending and not observation.over_cap
+    wanted = policy.may_rent and not observation.lease.ending and not observation.over_cap
     return wanted and run.reworks < policy.reworks
 
 
@@ -39,7 +39,7 @@ def replace(observation: Observation, policy: Policy, why: str) -> Action:
     """Terminate the pod so that another is rented, unless it may hold unpulled files."""
     lease_state = observation.lease
     assert lease_state.pod is not None
-    if (lease_state.unpulled and not lease_state.shared_disk) or not policy.rents:
+    if (lease_state.unpulled and not lease_state.shared_disk) or not policy.may_rent:
         return NeedsOperator(
             "artifacts-not-safe",
             f"Pod {lease_state.pod}: {why}; the job's files may exist only there.",

@@ -19,7 +19,7 @@ class Step(StrEnum):
     GONE = "gone"  # note {pod, ended_at}, {since, until} of use that only its bill shows
     STOP_POD = "stop-pod"  # intent {pod, reason}; done; fail
     START_POD = "start-pod"  # intent {pod}; done; fail {kind}
-    RECKON = "reckon"  # note {pod, since, until}: what an unclear start cost
+    RECONCILE = "reckon"  # note {pod, since, until}: what an unclear start cost
     RESUMED = "resumed"  # note {pod, started_at}: it runs although it was recorded as parked
     PARKED = "parked"  # note {pod, ended_at}: EXITED confirmed
     UNGUARDED = "unguarded"  # note {accepted, why}: the user's decision about a pod without a guard

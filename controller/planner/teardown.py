@@ -29,8 +29,8 @@ def close(observation: Observation, policy: Policy) -> Action:
     """Every run has its outcome: dispose of the pod by policy, then wait for a clean listing."""
     lease_state = observation.lease
     if lease_state.pod is not None:
-        if reckoned := reckon(observation, lease_state.pod):
-            return reckoned
+        if correction := ledger_correction(observation, lease_state.pod):
+            return correction
         disposal = _disposal(observation, policy)
         if disposal == "terminate":
             return Terminate(lease_state.pod, "the lease is over")
@@ -48,7 +48,7 @@ def close(observation: Observation, policy: Policy) -> Action:
     return _sweep(observation, policy)
 
 
-def reckon(observation: Observation, pod: str) -> Action | None:
+def ledger_correction(observation: Observation, pod: str) -> Action | None:
     """The action that updates the ledger when it disagrees with the provider about the pod."""
     lease_state = observation.lease
     if observation.runs_unbooked or (lease_state.parked and observation.runs):

@@ -43,7 +43,7 @@ class Reply:
 def look(model: str, token: Secret | None, environ: Mapping[str, str] = os.environ) -> str:
     """A remark where it is not known whether `model` can be read; empty where it can.
 
-    Raises: Refused, NotFound when the hub says no for good.
+    Raises: Refused, NotFound when the hub refuses for good.
     """
     if environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
         return f"HF_HUB_OFFLINE is set: whether the hub lets the job read {model} was not asked"

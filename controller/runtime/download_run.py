@@ -25,7 +25,7 @@ from controller.transfer.skipped_files import without_programs
 from remote import contract
 from remote.contract import ContractError, Exit, Manifest, Status
 from remote.names import encode
-from state.redaction import PROCESS, masked
+from state.redaction import PROCESS_REDACTOR, masked
 
 MANIFEST = "manifest.json"
 NOTES = 20  # names shown of files that were left out
@@ -65,7 +65,7 @@ def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) 
     folder = RunFolder(context.project.run_dir(run))
     folder.keep("status.json", _without_secrets(status))
     if samples := agent.document(run, SAMPLES):
-        folder.keep(SAMPLES, PROCESS.redact(samples))
+        folder.keep(SAMPLES, PROCESS_REDACTOR.redact(samples))
     if status.exit is None:
         return _bring_lost(context, agent, run)
     raw = agent.document(run, MANIFEST)

@@ -34,7 +34,7 @@ from remote.contract import Manifest
 from remote.names import encode
 from remote.outputs import missing
 from state.database import backup
-from state.redaction import PROCESS, hidden
+from state.redaction import PROCESS_REDACTOR, hidden
 
 
 def judge(context: JudgeContext, run: str) -> JudgedRun:
@@ -171,13 +171,13 @@ def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificat
     locks = certificate.read_all(context.project.root)
     manifest = folder.manifest()
     assert manifest is not None
-    findings = [hidden(finding.as_dict(), PROCESS) for finding in judgement.findings]
+    findings = [hidden(finding.as_dict(), PROCESS_REDACTOR) for finding in judgement.findings]
     return Certificate(
         stage=stage.name,
         title=stage.title,
         run=run,
         criteria=tuple(CriterionMet.model_validate(finding) for finding in findings),
-        warnings=tuple(PROCESS(warning) for warning in judgement.warnings),
+        warnings=tuple(PROCESS_REDACTOR(warning) for warning in judgement.warnings),
         rendered=publication.rendered_by_pod(file.path for file in manifest.files),
         asked=definitions(stage),
         artifacts=tuple(
@@ -193,7 +193,7 @@ def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificat
         overrides=tuple(map(str, row.spec.get(RECORD, ()))),
         instruction_set=set_and_version(stage),
         code=facts.code,
-        environment=hidden(read_environment(folder.files, manifest), PROCESS)
+        environment=hidden(read_environment(folder.files, manifest), PROCESS_REDACTOR)
         | _image(context.shape.image, lease_state.image_digest)
         | _models(row.spec),
         cost=_price(context, run, lease_state.offer or "", lease_state.pods),

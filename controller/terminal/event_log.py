@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.terminal.sanitize import clean, clean_line
-from state.redaction import PROCESS
+from state.redaction import PROCESS_REDACTOR
 
 if TYPE_CHECKING:
     from controller.terminal.terminal import Terminal
@@ -46,12 +46,12 @@ class LineFormatter(logging.Formatter):
         lines = [f"{stamp} {_one_line(record.getMessage())}"]
         if record.exc_info:
             trace = record.exc_text or self.formatException(record.exc_info)
-            lines += [f"    {_cut(line)}" for line in PROCESS(clean(trace)).splitlines()]
+            lines += [f"    {_cut(line)}" for line in PROCESS_REDACTOR(clean(trace)).splitlines()]
         return "\n".join(lines)
 
 
 def _one_line(text: str) -> str:
-    return _cut(PROCESS(clean_line(text)))
+    return _cut(PROCESS_REDACTOR(clean_line(text)))
 
 
 def _cut(text: str) -> str:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 from controller.terminal.sanitize import clean
-from state.redaction import PROCESS
+from state.redaction import PROCESS_REDACTOR
 
 
 class RedactedStream:
@@ -26,7 +26,7 @@ class RedactedStream:
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError("a text stream")  # callers probe so for a binary stream
-        self.stream.write(PROCESS(clean(text)))
+        self.stream.write(PROCESS_REDACTOR(clean(text)))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -43,10 +43,10 @@ class RedactedRecord(logging.LogRecord):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         if self.exc_info:  # formatters take this instead of the exception
-            self.exc_text = PROCESS(logging.Formatter().formatException(self.exc_info))
+            self.exc_text = PROCESS_REDACTOR(logging.Formatter().formatException(self.exc_info))
 
     def getMessage(self) -> str:
-        return PROCESS(clean(super().getMessage()))
+        return PROCESS_REDACTOR(clean(super().getMessage()))
 
 
 @contextmanager

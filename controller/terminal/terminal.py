@@ -33,7 +33,7 @@ from controller.terminal.streams import (
 from controller.terminal.style import paint, paint_verdicts
 from controller.terminal.table import cells_of, table
 from controller.terminal.wrap import wrapped
-from state.redaction import PROCESS, Redactor, hidden
+from state.redaction import PROCESS_REDACTOR, Redactor, hidden
 
 LONGEST = 4000  # characters of one line of a message; data is never cut
 
@@ -48,7 +48,7 @@ class Terminal(Output):
     wide: bool = False  # tables are as wide as their cells
     shortened: bool = False  # a table was fitted to the terminal and lacks something
     source: IO[str] | None = field(default_factory=lambda: sys.stdin)
-    redact: Redactor = PROCESS
+    redact: Redactor = PROCESS_REDACTOR
     bills: BillingPods = field(default_factory=BillingPods)
     _region: LiveRegion = field(default_factory=LiveRegion)
     _lock: RLock = field(default_factory=RLock)  # transfers report from threads of their own

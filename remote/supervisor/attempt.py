@@ -7,7 +7,7 @@ import time
 
 from ..contract import JobSpec
 from ..pod.paths import PodPaths, boot
-from .background import Pulse
+from .background import CurrentPhase
 from .intervals import Intervals
 from .stop_conditions import StopConditions
 
@@ -20,7 +20,7 @@ class AttemptContext:
         self.run, self.work = paths.run(spec.run), paths.work(spec.run)
         self.log = self.run / "job.log"
         self.boot, self.pace = boot(paths.local), Intervals.from_environment()
-        self.pulse = Pulse()
+        self.pulse = CurrentPhase()
         self.watch = StopConditions(spec, paths, self.boot, attempt, self.pace)
 
     def enter(self, phase: str, text: str) -> None:

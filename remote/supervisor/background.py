@@ -24,8 +24,8 @@ SAMPLES_CAP = 64 * 1024 * 1024  # bytes
 
 
 @dataclass
-class Pulse:
-    """What the main thread is doing; the heartbeat tells it on, and only while it ticks."""
+class CurrentPhase:
+    """What the main thread is doing; the heartbeat reports it, and only while it ticks."""
 
     phase: str = "preflight"
     text: str = ""
@@ -68,7 +68,7 @@ class Over(Exception):
 
 
 def heartbeat(
-    run: Path, spec: JobSpec, attempt: int, boot_id: str, pulse: Pulse
+    run: Path, spec: JobSpec, attempt: int, boot_id: str, pulse: CurrentPhase
 ) -> Callable[[], None]:
     """Writes heartbeat.json; small and without fsync, since only its freshness matters."""
 

@@ -57,7 +57,7 @@ def test_a_full_or_failing_write_leaves_the_old_file_and_nothing_beside(tmp_path
 
 def test_a_supervisor_that_is_stuck_shows_no_sign_of_life(tmp_path: Path) -> None:
     """The heartbeat is a thread of its own, and tells only of a main thread that moves."""
-    pulse = background.Pulse()
+    pulse = background.CurrentPhase()
     beat = background.heartbeat(tmp_path, SPEC, 1, "boot", pulse)
     pulse.ticked = time.monotonic() - 31
     beat()

@@ -89,8 +89,8 @@ def no_sweep() -> Iterator[None]:
 def no_reckoning() -> Iterator[None]:
     """The ledger's running time of a pod is never reconciled with the provider."""
     with (
-        patch.object(planner, "reckon", lambda *_: None),
-        patch.object(teardown, "reckon", lambda *_: None),
+        patch.object(planner, "ledger_correction", lambda *_: None),
+        patch.object(teardown, "ledger_correction", lambda *_: None),
     ):
         yield
 

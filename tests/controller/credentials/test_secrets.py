@@ -26,7 +26,7 @@ from controller.errors import PodctlError
 from controller.terminal.sanitize import HOLD, CleanStream
 from jobs.stage import Stage
 from state.errors import StateError
-from state.redaction import PROCESS, REDACTED, Redactor, encoded
+from state.redaction import PROCESS_REDACTOR, REDACTED, Redactor, encoded
 from state.redaction import masked as as_kept
 from tests.support.emulated_cloud import EmulatedCloud
 
@@ -157,14 +157,14 @@ def test_row_79_a_long_secret_is_hidden_in_a_copied_log_wherever_it_was_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: int, form: str
 ) -> None:
     """3,001 characters, of which a look saw the first, some or all but one: none of them stays."""
-    monkeypatch.setattr(PROCESS, "_forms", list(PROCESS._forms))
+    monkeypatch.setattr(PROCESS_REDACTOR, "_forms", list(PROCESS_REDACTOR._forms))
     text = {"plain": LONG, "base64": base64.b64encode(LONG.encode()).decode()}[form].encode()
     log = b"-" * 100 + text + b"\n" + b"-" * 30_000
     looks = [100 + shown, 100 + len(text) + 1, 100 + len(text) + 5000, len(log)]
 
     copy = copied(log, looks, tmp_path / "job.log", LONG)
 
-    assert copy == PROCESS.redact(log)
+    assert copy == PROCESS_REDACTOR.redact(log)
     assert copy.count(b"*") >= len(text) - 4
 
 

@@ -22,7 +22,7 @@ from controller.planner.job_progress import JobProgress
 from controller.planner.lease_state import LeaseState, RunFacts
 from controller.planner.observation import LocalObservation, Observation
 from controller.project.project import Project
-from state.redaction import PROCESS
+from state.redaction import PROCESS_REDACTOR
 
 EVENT = Event("passed", "sft-0001 passed", "try: sft-0001 passed", "passed")
 KINDS = frozenset(("passed", "failed", "question", "stuck", "budget"))
@@ -172,7 +172,7 @@ def test_one_broken_destination_does_not_repeat_the_other(tmp_path: Path) -> Non
 
 def test_what_a_pod_says_is_redacted(tmp_path: Path) -> None:
     """The reason of a failure may hold a secret, or move a cursor."""
-    PROCESS.add("correct-horse-battery")
+    PROCESS_REDACTOR.add("correct-horse-battery")
     why = "exit 1: \x1b[2Jcorrect-horse-battery"
     with hook() as web:
         ours = notifier(tmp_path, web.address)
@@ -235,7 +235,7 @@ def test_the_project_says_what_and_the_environment_where(
         deliver_waiting(project, warned.append)
         deliver_waiting(project, warned.append)
     assert len(web.received) == 1
-    assert web.address not in PROCESS(f"to {web.address}")
+    assert web.address not in PROCESS_REDACTOR(f"to {web.address}")
 
     (tmp_path / "podctl.toml").write_text('[notify]\non = ["passed"]\nto = ["AWS_SECRET"]\n')
     with pytest.raises(UsageError):

@@ -691,7 +691,7 @@ class TestNeverForEver:
 
     def test_an_adopted_pod_is_never_replaced(self) -> None:
         """Older files may be on it: a person decides, and nothing else is rented."""
-        policy = dataclasses.replace(POLICY, rents=False)
+        policy = dataclasses.replace(POLICY, may_rent=False)
         young = lease_state(reached=False)
         silent = seen(young, pod(), contact=Contact(False), silent_since=600.0)
         gone = seen(lease_state(pod=None), offers=(OFFER,))

@@ -92,7 +92,7 @@ def test_a_budget_given_now_raises_the_cap_of_what_was_begun(
 
 def test_an_offer_dearer_than_those_that_were_priced_is_not_taken() -> None:
     """Types that come into stock later cannot make the worst case a lie."""
-    policy = dataclasses.replace(Policy(), dearest_usd_per_hour=OFFER.usd_per_hour)
+    policy = dataclasses.replace(Policy(), max_offer_usd_per_hour=OFFER.usd_per_hour)
     empty = lease_state(pod=None, had_pod=False, reached=False, pods=())
     tried = dataclasses.replace(empty, tried=((OFFER.id, "no capacity"),))
 
@@ -103,7 +103,7 @@ def test_an_offer_dearer_than_those_that_were_priced_is_not_taken() -> None:
 def test_a_replacement_is_never_an_offer_that_was_dropped_before_renting() -> None:
     """Prices may rise within the tolerance, but not into those that were left out."""
     near = dataclasses.replace(DEARER, usd_per_hour=OFFER.usd_per_hour * 1.04)
-    policy = dataclasses.replace(Policy(), dearest_usd_per_hour=OFFER.usd_per_hour)
+    policy = dataclasses.replace(Policy(), max_offer_usd_per_hour=OFFER.usd_per_hour)
     dropped = dataclasses.replace(policy, dropped_offers=frozenset({near.id}))
     again = dataclasses.replace(
         lease_state(pod=None, had_pod=False, reached=False, pods=()),

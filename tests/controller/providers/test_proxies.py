@@ -78,11 +78,11 @@ def test_a_proxy_that_cannot_be_used_is_said(name: str, value: str, text: str) -
 
 def test_a_proxys_password_is_never_shown() -> None:
     """Neither by podctl itself nor by what a library says of the address."""
-    from state.redaction import PROCESS
+    from state.redaction import PROCESS_REDACTOR
 
     environ = {"HTTPS_PROXY": "http://me:gerstensaft@p:1", "RUNPOD_API_KEY": "rpa_abcdefghijklmn"}
     assert access("runpod", Settings(environ=environ)).api_key == Secret("rpa_abcdefghijklmn")
-    assert "gerstensaft" not in PROCESS("cannot connect to http://me:gerstensaft@p:1")
+    assert "gerstensaft" not in PROCESS_REDACTOR("cannot connect to http://me:gerstensaft@p:1")
 
 
 @pytest.mark.parametrize("url", ["http://[", "https://h:abc", "https://h:0", "https://:1", "h", ""])

@@ -15,7 +15,7 @@ import pytest
 from controller.terminal import event_log
 from controller.terminal.event_log import BoundedFile, recording
 from controller.terminal.terminal import Terminal
-from state.redaction import PROCESS, REDACTED
+from state.redaction import PROCESS_REDACTOR, REDACTED
 
 LOG = logging.getLogger("podctl.test")
 SECRET = "correct-horse-battery-staple"  # pragma: allowlist secret
@@ -84,7 +84,7 @@ def test_the_log_is_private_also_when_it_was_not(folder: Path, terminal: Termina
 
 def test_control_characters_and_secrets_are_not_written(folder: Path, terminal: Terminal) -> None:
     """A line holds no escape sequence, no second line and no known secret."""
-    PROCESS.add(SECRET)
+    PROCESS_REDACTOR.add(SECRET)
     with recording(terminal, folder):
         LOG.info("a\x1b[31m\nb %s", SECRET)
         try:
