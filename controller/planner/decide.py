@@ -192,8 +192,10 @@ def _unbootable(observation: Observation, policy: Policy, run: RunFacts) -> Acti
 
 def _booting(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     waited = _boot_seconds(observation, run)
+    up = observation.pod is not None and observation.pod.status is PodStatus.RUNNING
     if waited < policy.boot:
-        return Wait(policy.poll_boot, "for the pod to boot", observation.now + policy.boot - waited)
+        pause = policy.poll_ready if up else policy.poll_boot
+        return Wait(pause, "for the pod to boot", observation.now + policy.boot - waited)
     if run.started:  # a job may still run on it
         return NeedsOperator(
             "connection-lost",
@@ -201,7 +203,6 @@ def _booting(observation: Observation, policy: Policy, run: RunFacts) -> Action:
             "still bills; the job's state is unknown.",
             "podctl sync checks again; podctl stop ends it",
         )
-    up = observation.pod is not None and observation.pod.status is PodStatus.RUNNING
     why = "it runs without a public port for SSH" if up else "it did not boot in time"
     return replace(observation, policy, why)
 
@@ -242,7 +243,7 @@ def _never_answered(
     hopeless = contact is not None and contact.no_sshd_ever and silent > policy.no_sshd
     left = min(policy.ssh - silent, policy.boot - _boot_seconds(observation, run))
     if silent <= policy.ssh and _boot_seconds(observation, run) < policy.boot and not hopeless:
-        return Wait(policy.poll_boot, "for SSH to answer", observation.now + left)
+        return Wait(policy.poll_ready, "for SSH to answer", observation.now + left)
     if reason:
         return Finish(run.run, "no-sshd", reason)
     why = f": {contact.error}" if contact is not None and contact.error else ""

@@ -28,6 +28,8 @@ class Policy:
     denied: float = 15.0  # reached to asking about a guard whose key may not read its pod
     poll: float = 2.0  # between observations of a running job; an ended job bills until the next
     poll_boot: float = 3.0  # between observations of a booting pod
+    # The same once it runs: its port and sshd follow soon. 40 listings a minute; the quota is 60.
+    poll_ready: float = 1.5
     poll_log: float = 10.0  # between reads of its host's log
     ask_again: float = 15.0  # between two terminates of the same pod
     pod_starts: int = 4  # resumes of one pod, and tries of one resume

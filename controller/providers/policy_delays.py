@@ -10,6 +10,7 @@ from typing import Any
 EMULATOR = {
     "poll": 1.0,
     "poll_boot": 0.3,
+    "poll_ready": 0.3,
     "poll_log": 1.0,
     "ask_again": 2.0,
     "capacity_pause": 2.0,

@@ -12,7 +12,7 @@ from state.last_seen import LastSeen
 from state.schema import MIGRATIONS
 
 # Long polling intervals keep a history at some hundred observations; the decisions are the same.
-POLICY = Policy(poll=900.0, poll_boot=75.0)
+POLICY = Policy(poll=900.0, poll_boot=75.0, poll_ready=75.0)
 NAMES = ("stage1a", "stage1b")
 
 

@@ -172,6 +172,16 @@ class TestBooting:
         late = decide(seen(young, booting, booting_since=1000.0 - POLICY.boot), POLICY)
         assert isinstance(late, actions.Terminate)
 
+    def test_a_pod_that_runs_is_looked_at_more_often_than_one_that_boots(self) -> None:
+        """Its port and its sshd follow soon, and it bills already."""
+        young = lease_state(reached=False)
+        booting = decide(seen(young, pod(PodStatus.PROVISIONING), booting_since=999.0), POLICY)
+        deaf = decide(seen(young, pod(), contact=Contact(False), silent_since=999.0), POLICY)
+
+        assert isinstance(booting, actions.Wait)
+        assert isinstance(deaf, actions.Wait)
+        assert deaf.seconds < booting.seconds
+
     def test_a_new_pod_whose_ssh_never_answers_is_replaced(self) -> None:
         """Nothing can be on it yet."""
         young = lease_state(reached=False)
