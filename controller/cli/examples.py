@@ -27,10 +27,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("podctl stop sft", "save, download, park the pod"),
         ("podctl stop sft-0002 --terminate", "the same, and end the pod"),
     ),
-    "up": (("podctl up --gpu A40", "a pod to work on, without a stage"),),
-    "down": (("podctl down", "end it"),),
+    "up": (
+        ("podctl up --gpu L40S --hours 2", "a pod to work on, without a stage"),
+        ("podctl up --cpu cpu5c --pull 'results/**'", "what podctl down downloads"),
+    ),
+    "down": (("podctl down", "download what podctl up named, and end the pod"),),
     "emulator": (
-        ("podctl emulator", "pods on this machine, for nothing"),
+        ("podctl emulator start --balance 25", "pods on this machine, for nothing"),
         ("podctl emulator env", "the variables that lead podctl there"),
     ),
     "status": (

@@ -22,7 +22,7 @@ GROUPS = {
         "rehearse": "Run a stage in small on the emulator, to find what would fail on a paid GPU.",
         "run": "Rent a pod, run stages on it, download, verify, lock, shut down.",
         "up": "Rent a pod without a stage, to work on by ssh, exec and forward.",
-        "down": "Download the files that `podctl up` named, and terminate its pod.",
+        "down": "Download the files that podctl up named, and terminate its pod.",
         "sync": "Resume every unfinished run: download, verify, lock, shut down.",
         "stop": "Stop a run early, downloading first; also one driven from another terminal.",
         "emulator": "Serve the emulator; emulator start, stop and status: in the background.",

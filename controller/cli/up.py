@@ -11,7 +11,9 @@ from controller.terminal.terminal import Terminal
 
 @click.command("up")
 @click.option("--gpu", "gpus", multiple=True, metavar="NAME", help="A GPU type; may be repeated.")
-@click.option("--gpu-count", type=click.IntRange(1, 8), default=1, show_default=True)
+@click.option(
+    "--gpu-count", type=click.IntRange(1, 8), default=1, show_default=True, help="GPUs of the pod."
+)
 @click.option("--cpu", metavar="FLAVOR", help="A CPU pod instead, such as cpu5c.")
 @click.option(
     "--hours",
@@ -20,7 +22,12 @@ from controller.terminal.terminal import Terminal
     show_default=True,
     help="The pod is stopped after this, whatever happens.",
 )
-@click.option("--max-usd-per-hour", type=click.FloatRange(min=0, min_open=True))
+@click.option(
+    "--max-usd-per-hour",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="USD",
+    help="Accept no pod that costs more per hour.",
+)
 @click.option(
     "--pull",
     "outputs",
@@ -53,10 +60,6 @@ def command(
 
     It has the same guard and budget as a run's pod, and the project's own files in its work folder.
     A pod that an earlier run left warm is used if it fits. `podctl down` ends it.
-
-    \b
-    podctl up --gpu L40S --hours 2
-    podctl up --cpu cpu5c --pull 'results/**'
     """
     from pydantic import ValidationError
 
@@ -78,7 +81,7 @@ def command(
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}", hint="podctl up --help"
         ) from error
     project.prepare()
-    options = RunOptions(terminal, yes=yes, budget_usd=budget, unguarded=unguarded)
+    options = RunOptions(terminal, yes=yes, budget_usd=budget, follow=False, unguarded=unguarded)
     state = dev_pod.up(project, wanted, options)
     if terminal.json:
         run = state.current.run if state.current is not None else None

@@ -207,7 +207,7 @@ def _end_all(
 
 
 def _end(session: ProjectSession, lease: Lease, options: StopOptions, disposal: str) -> None:
-    wish = RunOptions(options.terminal, yes=options.yes)
+    wish = RunOptions(options.terminal, yes=options.yes, follow=False)
     drive = partial(drive_lease, session, lease, wish, ending=True)
     if options.abandon is None:
         drive()

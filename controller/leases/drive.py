@@ -130,7 +130,8 @@ def _quoted(session: ProjectSession, lease: Lease) -> Quoted:
 
 
 def _job_output(project: Project, options: RunOptions) -> JobOutput | None:
-    return JobOutput(options.terminal, project.job_log) if options.follow else None
+    followed = options.follow and not options.terminal.json
+    return JobOutput(options.terminal, project.job_log) if followed else None
 
 
 def force_end(session: ProjectSession, lease: Lease, reason: str) -> None:

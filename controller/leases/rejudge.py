@@ -133,7 +133,7 @@ def _end_rest(
     try:
         open_provider(project, PATIENCE_SECONDS).list()  # else its end would be waited for
         session = ProjectSession.of(CommandContext.of(project, terminal), owner)
-        _end_lease(session, finished, RunOptions(terminal, yes=True))
+        _end_lease(session, finished, RunOptions(terminal, yes=True, follow=False))
     except PodctlError as error:
         terminal.warn(f"its pod still exists: {error.what}")
         terminal.say(f"next: podctl stop {finished.run} --terminate")

@@ -96,6 +96,9 @@ def test_open_runs_keep_their_worst_case_of_the_budget(laptop: Laptop) -> None:
 def test_a_parked_pod_of_a_type_that_no_longer_fits_is_not_started_again(laptop: Laptop) -> None:
     """It was rented when the cheap type had no stock; now the balance bears the cheap one only."""
     laptop.write(rc=1)
+    config = laptop.folder / "podctl.toml"
+    wish = '[pod]\nkeep_warm_minutes = 0\non_failure = "park"'
+    config.write_text(config.read_text().replace("[pod]", wish))
     laptop.cloud.faults(NO_CAPACITY | {"match": {"gpu": "NVIDIA GeForce RTX 4090"}})
     laptop.podctl("run", "hello", "-y", expect=1)
     (parked,) = laptop.living_pods()

@@ -63,7 +63,7 @@ def test_everything_wrong_is_told_at_once_without_network(shell: Shell, tmp_path
 
     assert "stages.a: outputs, criteria, hours and max_hours are required" in undefined
     assert "line 5" in undefined
-    assert "b is to have NEVER_SET_ANYWHERE, which is not set here" in what
+    assert "b needs NEVER_SET_ANYWHERE, which is not set here" in what
     assert "b: the input data.jsonl is missing" in what
     assert "b: the input requirements.txt is missing" in what
     assert "b cannot start: b.py is not in the upload" in what
