@@ -50,19 +50,8 @@ POD_TESTS = tuple(
 )
 
 
-# Tests that only `make long` runs, beside those that are marked: each has shorter siblings that say
-# nearly the same. One node id a line, from tests/.
-LONG_TESTS = Path(__file__).with_name("long_tests.txt")
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the long tests; skip what needs a pod where there are none."""
-    long_tests = set(LONG_TESTS.read_text(encoding="utf-8").splitlines())
-    for item in items:
-        path = item.path.relative_to(LONG_TESTS.parent).as_posix()
-        if f"{path}::{item.nodeid.partition('::')[2]}" in long_tests:
-            item.add_marker(pytest.mark.long)
+    """Skip what needs a pod where there are none."""
     if not WITHOUT_PODS:
         return
     skip = pytest.mark.skip(reason="pods need Linux")
