@@ -151,7 +151,9 @@ class View:
         if action.why != self._why:
             self._why, self._why_since = action.why, now
         left = None if action.until is None else action.until - now
-        self._line.show(wait_line(action.why, now - self._why_since, left))
+        waited = now - self._why_since
+        short = wait_line(action.why, waited, left, self.terminal.width)
+        self._line.show(short, wait_line(action.why, waited, left))
 
     def _draw(self, text: str) -> None:
         """The view with `text`, what is done or waited for now, in place of the job's steps."""

@@ -130,7 +130,7 @@ def _missing(observation: Observation, policy: Policy, pod_id: str) -> Action:
     since = observation.since(observation.pods.missing_since)
     if observation.now - since >= policy.settle:
         return bill_wait(observation) or ConfirmGone(pod_id)
-    why = "because the pod is not in the provider's listing"
+    why = "because the pod is not in the listing"
     return Wait(policy.poll_boot, why, since + policy.settle)
 
 
