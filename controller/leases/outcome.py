@@ -90,7 +90,8 @@ def resting(context: RunContext) -> str:
     if lease_state.pod is None or lease_state.current is not None:
         return ""
     found = context.ledger.intervals(pod_id=lease_state.pod, open_only=True)
-    return resting_line(lease_state, sum(row.usd_per_hour for row in found))
+    rate = sum(row.usd_per_hour for row in found)
+    return resting_line(lease_state, rate, context.clock.wall())
 
 
 def cost_of_all(context: RunContext) -> str:

@@ -17,7 +17,7 @@ from controller.leases.moving_line import MovingLine, stamped
 from controller.leases.progress_line import job_line, wait_line
 from controller.planner import actions
 from controller.planner.actions import Action
-from controller.planner.job_progress import JobProgress
+from controller.planner.job_progress import JobProgress, span
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Observation
 from controller.providers.offers import priced
@@ -194,7 +194,7 @@ def describe(observation: Observation, action: Action) -> str:
         case actions.RecordRestart(pod):
             return f"pod {pod} runs again and bills"
         case actions.KeepWarm(pod, _, seconds):
-            return f"pod {pod} is to stay warm for {seconds / 60:.0f} min"
+            return f"pod {pod} is to stay warm for {span(seconds)}"
         case actions.StopPod(pod):
             return f"stopping pod {pod}; its volume is kept and keeps billing"
         case actions.ConfirmParked(pod):

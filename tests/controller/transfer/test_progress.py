@@ -136,7 +136,9 @@ def test_a_wait_says_since_when_and_until_when(
 
 def test_the_times_of_a_wait_stay_on_a_narrow_terminal() -> None:
     """The reason is cut instead."""
-    why = "until a1b2c3d4e5f6g7 has been out of the listing for as long as it takes to be sure of it"
+    why = (
+        "until a1b2c3d4e5f6g7 has been out of the listing for as long as it takes to be sure of it"
+    )
     line = wait_line(why, 42.0, 240.0, 79)
     assert len(line) == 79
     assert line.endswith("…: 42 s, at most 4 min more")
