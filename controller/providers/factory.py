@@ -179,7 +179,6 @@ def _emulator(settings: Settings) -> EmulatorFile:
         raise Refused(
             "no emulator is running for this project",
             where=str(path),
-            cause=f"running for others: {', '.join(others)}" if others else "",
             hint="podctl emulator start; or, for one that runs already: "
             f"export PODCTL_EMULATOR_URL={others[0] if others else 'URL'}",
         )
