@@ -37,6 +37,16 @@ _TYPES = {
     "bool_type": "must be true or false",
     "missing": "is required",
 }
+_PATTERNS = {  # what a pattern demands, in words
+    r"^[a-z][a-z0-9_-]{0,31}$": "must be at most 32 of a-z, 0-9, _ and -, beginning with a letter",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$": (
+        "must be at most 63 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+    ),
+    r"^PODCTL_NOTIFY[A-Z0-9_]{0,40}$": (
+        "must begin with PODCTL_NOTIFY, followed by at most 40 of A-Z, 0-9 and _"
+    ),
+    r"^https?://": "must begin with http:// or https://",
+}
 
 
 class CatalogError(ValueError):
@@ -223,6 +233,8 @@ def message(error: Mapping[str, Any]) -> str:
     own = error.get("ctx", {}).get("error")
     if error["type"] == "value_error" and own is not None:
         return str(own)
+    if words := _PATTERNS.get(str(error.get("ctx", {}).get("pattern", ""))):
+        return words
     if told := _TYPES.get(error["type"]):
         like = f', like ["{error["input"]}"]' if error["type"] == "tuple_type" else ""
         return told + (like if isinstance(error["input"], str) and len(like) < 80 else "")

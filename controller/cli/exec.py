@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -28,6 +29,11 @@ def separated(args: list[str]) -> list[str]:
     positional = 0
     for place, word in enumerate(args):
         if word == "--":
+            if not positional:
+                raise UsageError(
+                    "the stage, run or pod is missing before --",
+                    hint=f"podctl exec STAGE -- {shlex.join(args[place + 1 :])}".rstrip(),
+                )
             break
         value = place > 0 and args[place - 1] == "--timeout"
         positional += not (value or word.startswith("-"))

@@ -127,7 +127,7 @@ def _parts(paths: tuple[str, ...]) -> list[tuple[str, str, str]]:
 def _next(chosen: Template | None, text: str) -> str:
     if chosen is not None:
         first = next(iter(tomllib.loads(text)["stages"]))
-        return f"podctl emulator in another terminal, then podctl run {first}"
+        return f"podctl emulator start, then podctl run {first}"
     if 'plan = "none"' in text:
         return f"add a [stages.NAME] table to {FILE}, then podctl check"
     return "podctl doctor"

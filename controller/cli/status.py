@@ -138,7 +138,7 @@ def _emit(terminal: Terminal, overview: Overview, failures: tuple[str, ...], cac
         row |= fact | {"age_seconds": None if at is None else round(overview.at - at, 1)}
     for row, run in zip(document["runs"], overview.runs, strict=True):
         steps = {} if run.steps is None else run.steps.as_dict(run.fact.at or overview.at)
-        values = {"loss": row.pop("loss"), "figures": row.pop("figures")}
+        values = {name: row.pop(name) for name in ("loss", "loss_nan", "figures")}
         row["progress"] = steps | values if run.steps or run.loss is not None else None
         del row["steps"]
     extra = {"cached": cached, "unknown": overview.unknown, "failures": list(failures)}

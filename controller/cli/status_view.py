@@ -94,6 +94,8 @@ def steps_line(run: RunLine) -> str:
     if run.steps is None or run.fact.at is None:
         return ""
     loss = [] if run.loss is None else [f"loss {run.loss:.4g}"]
+    if run.loss_nan:
+        loss = ["loss is NaN"]
     parts = [*run.steps.words(run.fact.at), *loss, *figure_words(run.figures)]
     source = f" ({run.steps.source})" if run.steps.source else ""
     prefix = "was at " if run.fact.state == "unknown" else ""

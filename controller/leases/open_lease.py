@@ -165,5 +165,6 @@ def _agree(
         proof.agree(proven, context.shape.image, terminal, unguarded=options.unguarded)
     if options.yes:
         return
-    if not terminal.confirm("Rent it?", "-y"):
+    question = "Rent it?" if resting is None else "Use that pod?"
+    if not terminal.confirm(question, "-y"):
         raise Refused("not rented", hint="podctl plan shows the price beforehand")

@@ -61,14 +61,20 @@ def detached(context: RunContext, *, asked: bool = False) -> Detached:
     elif running is not None and context.clock.wall() < wait_until:
         what = f"detached: nothing is rented for {running.run}, which waits for capacity"
     name = running.stage if running else ""
-    again = f"podctl run {name} or podctl sync" if name in context.project.stages else "podctl sync"
     kind = DetachedAsAsked if asked else Detached
     return kind(
         what,
         where=f"lease {context.lease}",
         cause=billing(context),
-        hint=f"{again} resumes it; podctl stop {name} ends it".strip(),
+        hint=resuming(name, known=name in context.project.stages),
     )
+
+
+def resuming(stage: str, *, known: bool) -> str:
+    """The next commands of a detached run of `stage`; empty: the lease has no open run."""
+    again = f"podctl run {stage} or podctl sync" if known else "podctl sync"
+    end = f"; podctl stop {stage} ends it" if stage else ""
+    return f"{again} resumes it{end}"
 
 
 def billing(context: RunContext) -> str:
@@ -84,7 +90,8 @@ def resting(context: RunContext) -> str:
     if lease_state.pod is None or lease_state.current is not None:
         return ""
     found = context.ledger.intervals(pod_id=lease_state.pod, open_only=True)
-    return resting_line(lease_state, sum(row.usd_per_hour for row in found))
+    rate = sum(row.usd_per_hour for row in found)
+    return resting_line(lease_state, rate, context.clock.wall())
 
 
 def cost_of_all(context: RunContext) -> str:

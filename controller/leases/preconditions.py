@@ -53,8 +53,8 @@ def _locked(lock: certificate.Certificate, stage: Stage) -> Locked:
     return Locked(
         f"{stage.name} passed and is locked since {moment(lock.locked_at)}",
         where=f"locks/{stage.name}.json",
-        cause=f"it cost ${lock.cost.usd:.2f} in {formatting.span(lock.cost.hours)}; "
-        f"a re-run would cost about ${stage.hours * rate:.2f}",
+        cause=f"it cost {formatting.usd(lock.cost.usd)} in {formatting.span(lock.cost.hours)}; "
+        f"a re-run would cost about {formatting.usd(stage.hours * rate)}",
         hint=f"podctl unlock {stage.name} --reason … to run it again",
     )
 

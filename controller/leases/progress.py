@@ -17,7 +17,7 @@ from controller.leases.moving_line import MovingLine, stamped
 from controller.leases.progress_line import job_line, wait_line
 from controller.planner import actions
 from controller.planner.actions import Action
-from controller.planner.job_progress import JobProgress
+from controller.planner.job_progress import JobProgress, span
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Observation
 from controller.providers.offers import priced
@@ -151,7 +151,9 @@ class View:
         if action.why != self._why:
             self._why, self._why_since = action.why, now
         left = None if action.until is None else action.until - now
-        self._line.show(wait_line(action.why, now - self._why_since, left))
+        waited = now - self._why_since
+        short = wait_line(action.why, waited, left, self.terminal.width)
+        self._line.show(short, wait_line(action.why, waited, left))
 
     def _draw(self, text: str) -> None:
         """The view with `text`, what is done or waited for now, in place of the job's steps."""
@@ -192,7 +194,7 @@ def describe(observation: Observation, action: Action) -> str:
         case actions.RecordRestart(pod):
             return f"pod {pod} runs again and bills"
         case actions.KeepWarm(pod, _, seconds):
-            return f"pod {pod} is to stay warm for {seconds / 60:.0f} min"
+            return f"pod {pod} is to stay warm for {span(seconds)}"
         case actions.StopPod(pod):
             return f"stopping pod {pod}; its volume is kept and keeps billing"
         case actions.ConfirmParked(pod):

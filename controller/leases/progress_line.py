@@ -93,13 +93,20 @@ def transfer_line(
     return fitted(parts, width)
 
 
-def wait_line(why: str, waited: float, left: float | None) -> str:
-    """The reason for waiting, the time waited, and the time limit (both in seconds)."""
+def wait_line(why: str, waited: float, left: float | None, width: int = 10_000) -> str:
+    """The reason for waiting, the time waited, and the time limit (both in seconds).
+
+    Where `width` is too small for all of it, the reason is cut and the times stay.
+    """
     text = f"waiting {why}"
     times = [span(waited)] if waited >= 1 else []
     if left is not None and left >= 1:
         times.append(f"at most {span(left)} more")
-    return f"{text}: {', '.join(times)}" if times else text
+    if not times:
+        return text
+    limits = f": {', '.join(times)}"
+    room = max(len("waiting"), width - len(limits))
+    return (text if len(text) <= room else f"{text[: room - 1]}…") + limits
 
 
 def rehearsal_line(said: str, left: float, width: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -142,7 +143,7 @@ class ProjectSession:
             lease_state = self.state_of(lease)
             if lease_state.pod is not None and lease_state.runs:
                 rate = self.usd_per_hour(lease_state.pod)
-                self.context.terminal.say(resting_line(lease_state, rate))
+                self.context.terminal.say(resting_line(lease_state, rate, time.time()))
 
     def usd_per_hour(self, pod: str) -> float:
         """What the ledger says that the pod bills now."""

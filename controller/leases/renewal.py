@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from controller.engine.lease_context import unpinned
 from controller.errors import PodctlError
+from controller.leases.resting_pod import LEAST_WARM
 from controller.planner import pod_spec as order
 from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
@@ -21,7 +22,6 @@ from state.journal import Journal
 from state.journal_rows import Lease
 
 OTHERS = ("drill", "adopted")  # leases that were not rented for stages of this project
-LEAST_WARM = 20.0  # seconds that a warm pod must have left for the first look to be in time
 UPLOADS = 1800.0  # seconds beside the jobs' budgets that the guard must leave a running pod
 
 

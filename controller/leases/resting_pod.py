@@ -14,8 +14,10 @@ from state.ledger import Ledger
 if TYPE_CHECKING:
     import sqlite3
 
+LEAST_WARM = 20.0  # seconds that a warm pod must have left for the first look to be in time
 
-def resting_line(lease_state: LeaseState, usd_per_hour: float) -> str:
+
+def resting_line(lease_state: LeaseState, usd_per_hour: float, now: float) -> str:
     """One line about the pod of a lease that rests; `usd_per_hour` by the ledger."""
     pod, run, unpulled = lease_state.pod, lease_state.wanted[-1], lease_state.unpulled
     after = ""
@@ -23,6 +25,11 @@ def resting_line(lease_state: LeaseState, usd_per_hour: float) -> str:
     if lease_state.parked:
         line = f"pod {pod} of {run.run} is parked: ${24 * usd_per_hour:.2f} a day"
     elif (until := lease_state.warm_until) is not None:
+        if until - now < LEAST_WARM:
+            return (
+                f"pod {pod} of {run.run} is warm no longer than {clock_time(until)}, at "
+                f"${usd_per_hour:.4f}/h: podctl stop {run.run} ends it now, its guard soon"
+            )
         return (
             f"pod {pod} of {run.run} stays warm until {clock_time(until)} at "
             f"${usd_per_hour:.4f}/h: podctl run {run.stage} starts on it at once; "
@@ -49,7 +56,9 @@ def resting_lines(connection: sqlite3.Connection) -> tuple[str, ...]:
         lease_state = lease_state_of(journal, lease.id)
         if lease_state.pod is not None and lease_state.current is None and lease_state.runs:
             rows = ledger.intervals(pod_id=lease_state.pod, open_only=True)
-            lines.append(resting_line(lease_state, sum(row.usd_per_hour for row in rows)))
+            lines.append(
+                resting_line(lease_state, sum(row.usd_per_hour for row in rows), time.time())
+            )
     return tuple(lines)
 
 

@@ -134,7 +134,7 @@ def _missing(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     """No listing shows the pod; that is evidence only after a whole settle window."""
     since = observation.since(observation.pods.missing_since)
     if observation.now - since < policy.settle:
-        why = "because the pod is not in the provider's listing"
+        why = "because the pod is not in the listing"
         return Wait(policy.poll_boot, why, since + policy.settle)
     if run.started:
         return vanished(observation, policy, run, "the provider no longer lists it")

@@ -63,7 +63,7 @@ def _confirm_termination(
         absent = max(absent, listed_at(observation, listing) - pending.ended_at)
     if known or absent >= policy.settle:
         return bill_wait(observation) or _book_end(observation, pending)
-    why = f"until {pending.pod} has been absent from the provider's listing for long enough"
+    why = f"until {pending.pod} stays out of the listing"
     return Wait(policy.poll_boot, why, observation.now + policy.settle - absent)
 
 

@@ -22,6 +22,7 @@ from controller.planner.policy import Policy
 from controller.planner.provisioning import terminate_orphan, unclear_for, wait_for_provider
 from controller.providers.base import PodStatus
 
+EXPECTED_END = 15.0  # seconds unlisted that prove an end which the guard was to bring about
 TRIED_AGAIN = ("failed", "criteria")  # outcomes after which a user mends something and runs again
 
 
@@ -102,7 +103,7 @@ def _may_be_warm(observation: Observation, policy: Policy) -> bool:
 def _warm(observation: Observation, policy: Policy, pod: str) -> Action:
     """Let the pod wait for another run; end it once nothing came."""
     lease_state = observation.lease
-    parks = policy.on_failure == "park" and lease_state.keeps_disk
+    parks = _parks(observation, policy)
     until = lease_state.warm_until
     if until is None:
         after, then = lease_state.runs[-1].run, "park" if parks else "terminate"
@@ -128,10 +129,21 @@ def _gone(observation: Observation, policy: Policy, pod_id: str) -> Action | Non
 
 def _missing(observation: Observation, policy: Policy, pod_id: str) -> Action:
     since = observation.since(observation.pods.missing_since)
-    if observation.now - since >= policy.settle:
+    window = min(policy.settle, EXPECTED_END) if _expected(observation, policy) else policy.settle
+    if observation.now - since >= window:
         return bill_wait(observation) or ConfirmGone(pod_id)
-    why = "because the pod is not in the provider's listing"
-    return Wait(policy.poll_boot, why, since + policy.settle)
+    why = "because the pod is not in the listing"
+    return Wait(policy.poll_boot, why, since + window)
+
+
+def _expected(observation: Observation, policy: Policy) -> bool:
+    """Whether the guard of a warm pod was to terminate it by now: its absence is no surprise."""
+    until = observation.lease.warm_until
+    return until is not None and observation.wall >= until and not _parks(observation, policy)
+
+
+def _parks(observation: Observation, policy: Policy) -> bool:
+    return policy.on_failure == "park" and observation.lease.keeps_disk
 
 
 def park(observation: Observation, policy: Policy, pod_id: str) -> Action:

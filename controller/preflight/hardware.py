@@ -91,7 +91,7 @@ class Check:
             if ids and word not in ids:
                 yield f"{word.strip()} is taken as {' or '.join(ids)}"
             elif types and not ids:
-                yield f"the catalog has no {word} any more"  # of a stage that podctl brings
+                yield f"the catalog has no {word}"  # of --gpu, or of a stage that podctl brings
 
     def _path(self, key: str) -> tuple[str, ...]:
         return ("stages", self.stages[0].name, "hardware", key)

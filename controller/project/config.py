@@ -173,6 +173,8 @@ def _problem(error: Any, text: str) -> str:
     known = _keys_at(path[:-1])
     near = difflib.get_close_matches(path[-1], known, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
+    if elsewhere := [name for name in Config.model_fields if path[-1] in _keys_at([name])]:
+        meant = f"; it belongs in [{elsewhere[0]}]"
     return f"{place}: unknown key{meant}"
 
 

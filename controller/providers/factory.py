@@ -175,10 +175,12 @@ def _emulator(settings: Settings) -> EmulatorFile:
         other = emulator_keys.read(own)
         emulator = other if other is not None and other.alive else emulator
     if emulator is None:
+        others = [other.base_url for other in emulator_keys.registered(settings.environ)]
         raise Refused(
             "no emulator is running for this project",
             where=str(path),
-            hint="podctl emulator start; PODCTL_EMULATOR_URL names one that runs elsewhere",
+            hint="podctl emulator start; or, for one that runs already: "
+            f"export PODCTL_EMULATOR_URL={others[0] if others else 'URL'}",
         )
     return emulator
 

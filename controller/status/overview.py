@@ -51,6 +51,7 @@ class RunLine:
     fact: Line
     steps: Steps | None = None  # of the job, as they were told at `fact.at`
     loss: float | None = None
+    loss_nan: bool = False
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
@@ -213,6 +214,7 @@ def _with_steps(line: RunLine, known: Mapping[str, LastSeenRecord]) -> RunLine:
         line,
         steps=steps_told(sighting.data, sighting.at),
         loss=number(sighting.data.get("loss")),
+        loss_nan=sighting.data.get("loss_nan") is True,
         figures=figures_told(sighting.data.get("figures")),
     )
 

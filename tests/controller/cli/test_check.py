@@ -52,6 +52,41 @@ def shell(
     return Shell(tmp_path, capsys)
 
 
+@pytest.mark.parametrize(
+    ("text", "demand"),
+    [
+        ("[stages.Sft]", "at most 32 of a-z, 0-9, _ and -, beginning with a letter"),
+        (f"[stages.{'s' * 33}]", "at most 32 of a-z, 0-9, _ and -, beginning with a letter"),
+        ('[project]\nname = "a b"', "at most 63 letters, digits"),
+        ("[project]\nkeep_warm_minutes = 1", "unknown key; it belongs in [pod]"),
+        ("keep_warm_minutes = 1", "unknown key; it belongs in [pod]"),
+        ('[notify]\nto = ["OTHER"]', "must begin with PODCTL_NOTIFY"),
+        ('[project]\napi_base_url = "ftp://a"', "must begin with http:// or https://"),
+    ],
+)
+def test_where_a_key_belongs_and_what_a_name_may_be_is_said_in_words(
+    shell: Shell, tmp_path: Path, text: str, demand: str
+) -> None:
+    """Not as a regular expression."""
+    own = """
+command = ["true"]
+outputs = ["out/**"]
+hours = 1
+max_hours = 1
+criteria = [{ kind = "exists", path = "out/x" }]
+"""
+    (tmp_path / "podctl.toml").write_text(text + (own if "stages" in text else "\n"))
+    refused = shell("check", expect=2) + shell.err
+    assert demand in " ".join(refused.split())
+    assert "pattern" not in refused
+
+
+def test_a_command_without_the_name_of_a_pod_is_explained(shell: Shell) -> None:
+    """What follows `--` is never taken for the name."""
+    shell("exec", "--", "sh", "-c", "ls /", expect=2)
+    assert "podctl exec STAGE -- sh -c 'ls /'" in shell.err
+
+
 def test_everything_wrong_is_told_at_once_without_network(shell: Shell, tmp_path: Path) -> None:
     """First stages that are not defined, with all the keys they lack; then what they name."""
     path = tmp_path / "podctl.toml"

@@ -65,6 +65,7 @@ def test_two_projects_have_emulators_in_the_background_and_stop_only_their_own(d
     desk.podctl(one, "emulator", "start", "--balance", "25")
     again = desk.podctl(one, "emulator", "start")[1]
     refused = desk.podctl(two, "emulator", "stop", expect=3)[1]
+    elsewhere = desk.podctl(two, "gpus", expect=10)[1]
     desk.podctl(two, "emulator", "start")
     first, second = desk.status(one), desk.status(two)
     desk.podctl(two, "emulator", "stop")
@@ -72,6 +73,7 @@ def test_two_projects_have_emulators_in_the_background_and_stop_only_their_own(d
 
     assert f"is running already at {first['base_url']}" in again
     assert "no emulator is running for this project" in refused
+    assert f"export PODCTL_EMULATOR_URL={first['base_url']}" in elsewhere
     assert first["base_url"] != second["base_url"]
     assert (first["balance_usd"], first["running_pods"]) == (25.0, [])
     assert "next:  podctl emulator start" in gone

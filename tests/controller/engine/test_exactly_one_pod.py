@@ -89,7 +89,7 @@ def test_row_08_a_running_pod_that_a_list_leaves_out_is_not_replaced(laptop: Lap
     laptop.cloud.faults({"name": "list_hides", **hidden}, {"name": "get_hides", **hidden})
     told = laptop.podctl("sync")
 
-    assert "not in the provider's listing" in told.err
+    assert "not in the listing" in told.err
     assert len(laptop.creates()) == 1
     laptop.assert_done(pods=1)
 

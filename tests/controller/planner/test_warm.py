@@ -76,9 +76,18 @@ def test_a_warm_pod_ends_when_its_time_is_over() -> None:
 
 
 def test_a_warm_pod_that_its_guard_ended_is_booked() -> None:
-    """After a whole settle window in which no listing shows it."""
-    assert isinstance(chosen(over(warm=WARM), missing_since=40.0), Wait)
+    """Seconds after no listing shows it; before its time, after a whole settle window."""
+    assert isinstance(chosen(over(warm=WARM), missing_since=20.0), Wait)
     assert chosen(over(warm=WARM), missing_since=-1000.0) == ConfirmGone("p1")
+    assert isinstance(chosen(over(warm=WARM), wall=1600.0, missing_since=40.0), Wait)
+    assert chosen(over(warm=WARM), wall=1600.0, missing_since=20.0) == ConfirmGone("p1")
+
+
+def test_a_pod_that_was_to_be_parked_and_is_unlisted_is_not_expected_to_be_gone() -> None:
+    """Its guard stops it, which would show it as stopped: the whole settle window counts."""
+    parks = Policy(keep_warm=600.0, on_failure="park")
+    state = over(warm=WARM, keeps_disk=True)
+    assert isinstance(chosen(state, parks, wall=1600.0, missing_since=20.0), Wait)
 
 
 def test_another_run_on_a_warm_pod_lets_it_wait_anew() -> None:

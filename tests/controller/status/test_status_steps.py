@@ -74,6 +74,19 @@ def test_step_rate_time_left_loss_and_source_are_shown(
     )
 
 
+def test_a_loss_that_is_nan_is_not_shown_as_the_last_finite_one(
+    agent_says: Say, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line of the steps and `--json` say so too."""
+    agent_says({**SEEN, "loss_nan": True})
+
+    line = next(row for row in shown(capsys).splitlines() if row.startswith("sft-0001: step"))
+    assert "loss is NaN" in line
+    assert "loss 2.25" not in line
+    (row,) = json.loads(shown(capsys, "--json"))["runs"]
+    assert row["progress"]["loss_nan"] is True
+
+
 def test_programs_get_the_same(agent_says: Say, capsys: pytest.CaptureFixture[str]) -> None:
     """`--json` has every number, and when the last step was."""
     agent_says(SEEN)

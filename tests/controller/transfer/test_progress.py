@@ -134,6 +134,17 @@ def test_a_wait_says_since_when_and_until_when(
     assert wait_line("for the job", waited, left) == line
 
 
+def test_the_times_of_a_wait_stay_on_a_narrow_terminal() -> None:
+    """The reason is cut instead."""
+    why = (
+        "until a1b2c3d4e5f6g7 has been out of the listing for as long as it takes to be sure of it"
+    )
+    line = wait_line(why, 42.0, 240.0, 79)
+    assert len(line) == 79
+    assert line.endswith("…: 42 s, at most 4 min more")
+    assert wait_line(why, 42.0, 240.0, 8) == "waitin…: 42 s, at most 4 min more"
+
+
 def test_a_rehearsal_says_what_its_podctl_said_and_how_long_it_has() -> None:
     """The time that is left stays on the screen, however long the rest is."""
     assert rehearsal_line("", 1020.0, 79) == "podctl run begins  at most 17 min more"
