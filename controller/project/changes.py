@@ -28,6 +28,7 @@ class Changes:
         return {RECORD: [f"{key}={value}" for key, value in self.values]} if self else {}
 
 
+_SAME = {"gpu_count": "hardware.gpu_count", "requirements": "environment.lock"}
 NO_CHANGES = Changes()
 RECORD = "overrides"  # in a run's specification
 
@@ -42,7 +43,7 @@ def changes_of(
     values = [_pair(one) for one in assignments]
     values += [(GPUS, json.dumps(list(gpus)))] if gpus else []
     values += [(PRICE, f"{max_usd_per_hour:g}")] if max_usd_per_hour is not None else []
-    keys = [key for key, _ in values]
+    keys = [_SAME.get(key, key) for key, _ in values]
     for key in keys:
         if keys.count(key) > 1:
             raise UsageError(f"{key} is set twice", where="--set")

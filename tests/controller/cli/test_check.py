@@ -42,6 +42,18 @@ requirements = "requirements.txt"
 gpu_count = 2
 hardware = { gpus = ["H10O"] }
 """
+CPU = """
+[project]
+plan = "none"
+
+[stages.b]
+command = "true"
+outputs = ["out/**"]
+hours = 1
+max_hours = 1
+criteria = [{ kind = "exists", path = "out/x" }]
+hardware = { gpus = ["H100"], cpu = "cpu9c" }
+"""
 
 
 @pytest.fixture
@@ -63,12 +75,22 @@ def test_everything_wrong_is_told_at_once_without_network(shell: Shell, tmp_path
 
     assert "stages.a: outputs, criteria, hours and max_hours are required" in undefined
     assert "line 5" in undefined
-    assert "b is to have NEVER_SET_ANYWHERE, which is not set here" in what
+    assert "b needs NEVER_SET_ANYWHERE, which is not set here" in what
     assert "b: the input data.jsonl is missing" in what
     assert "b: the input requirements.txt is missing" in what
     assert "b cannot start: b.py is not in the upload" in what
     assert any("{epoch}" in one and "'epochs'" in one for one in found["remarks"])
     assert any("'H10O'" in one and "H100" in one for one in found["remarks"])
+
+
+def test_a_cpu_pod_is_checked_too(shell: Shell, tmp_path: Path) -> None:
+    """A flavor that is unknown here, and GPUs that such a pod does not have, are remarks."""
+    (tmp_path / "podctl.toml").write_text(CPU)
+
+    assert [line.partition("; ")[0] for line in shell.json("check")["remarks"]] == [
+        "b: hardware.cpu asks for a pod without GPU",
+        "b: no CPU flavor 'cpu9c' is known here",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +104,20 @@ def test_everything_wrong_is_told_at_once_without_network(shell: Shell, tmp_path
         ("[stages.stage1a]\nparameters = { a = { b = nan } }", "parameters.a.b must be a finite"),
         ("[stages.stage1a]\noutputs = []", "outputs: must have at least 1 item"),
         ("[stages.stage1a]\ngpu_count = 2\nhardware = { gpu_count = 1 }", "gpu_count: is said"),
+        ('[stages.stage1a]\nimage = "run pod/x"', "image: is no name of an image"),
+        ('[pod]\nimage = "https://x/y"', "pod.image (line 2): is no name of an image"),
+        ("[stages.stage1a]\nstall_minutes = inf", "stall_minutes: must be a finite number"),
+        ("[stages.stage1a]\nhours = 1e300", "hours: must be less than or equal to 10000"),
+        ("[stages.stage1a.hardware]\nmax_usd_per_hour = inf", "must be a finite number"),
+        (
+            "[stages.stage1a]\nparameters = { a = 2020-01-01 }",
+            "parameters.a (line 2): must be text",
+        ),
+        ("[stages.stage1a]\ncriteria = [{ equals = 12:00:00 }]", "criteria.0.equals (line 2)"),
+        ('[stages."größe"]\nhours = 1', "stages.größe: is no name of a stage"),
+        ("[stages.all]\nhours = 1", "stages.all: must have another name"),
+        (f"[stages.a.parameters]\nb = {'9' * 5000}", "podctl.toml is not TOML"),
+        ("[notify]\nto = ['https://x/secret']", "notify.to.0 (line 2): must be the name of a var"),
     ],
 )
 def test_a_mistake_in_podctl_toml_is_told_in_plain_words(
