@@ -181,6 +181,27 @@ def test_a_template_is_a_project_without_a_problem(shell: Shell, tmp_path: Path,
     assert not any((tmp_path / path).exists() for path in TEMPLATES[name].without)
 
 
+def test_a_template_keeps_what_is_there_and_says_so(shell: Shell, tmp_path: Path) -> None:
+    """A script of the user's own in the place of the template's is what would run."""
+    (tmp_path / "train.py").write_text("mine")
+    (tmp_path / ".gitignore").write_bytes(b"caf\xe9\n")
+    shell("init", "--template", "own-script")
+
+    assert "train.py: was here and was kept; the template has another" in shell.err
+    assert (tmp_path / "train.py").read_text() == "mine"
+    assert (tmp_path / ".gitignore").read_bytes().startswith(b"caf\xe9\n.podctl/")
+
+
+def test_a_file_in_the_place_of_a_folder_of_the_template_is_an_error(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """Not a traceback."""
+    (tmp_path / "src").write_text("a file")
+    shell("init", "--template", "transformers", expect=2)
+
+    assert "cannot write the template's files" in shell.err
+
+
 def test_an_unknown_template_names_the_known_ones(shell: Shell) -> None:
     """`--template list` prints them."""
     shell("init", "--template", "nothing", expect=2)
