@@ -121,6 +121,8 @@ def _at(stage: Stage, path: list[str]) -> Any:
 def _value(key: str, text: str, path: list[str], present: Any) -> Any:
     """As TOML or JSON has it; text without quotes is text, where text or nothing is now."""
     value = _parsed(text)
+    if value is None:
+        return None  # as if the key were not there
     wants_text = isinstance(present, str) or path[0] == "env"
     kind = next((name for kinds, name in _KINDS if isinstance(present, kinds)), "")
     if kind and path[0] == "parameters" and value == text:
@@ -140,7 +142,7 @@ def _parsed(text: str) -> Any:
     if set(document) == {"value"}:
         return document["value"]
     try:
-        return json.loads(text) if text[:1] in ("{", "[") else text
+        return json.loads(text) if text[:1] in ("{", "[", '"') or text == "null" else text
     except (ValueError, RecursionError):
         return text
 

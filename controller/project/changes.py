@@ -23,6 +23,13 @@ class Changes:
         return bool(self.values)
 
     @property
+    def keys(self) -> frozenset[str]:
+        """The keys below a stage's table; `train.hardware.gpus` is `hardware.gpus`."""
+        names = [key for key, _ in self.values]
+        inner = [key.partition(".")[2] for key in names if key.partition(".")[0] in self.stages]
+        return frozenset((*names, *inner))
+
+    @property
     def record(self) -> dict[str, list[str]]:
         """For the journal: what was typed; nothing where nothing was."""
         return {RECORD: [f"{key}={value}" for key, value in self.values]} if self else {}

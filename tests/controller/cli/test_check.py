@@ -251,3 +251,14 @@ def test_the_include_line_is_added_once_before_everything_else(tmp_path: Path) -
     assert real.read_text() == "Include /p/.podctl/ssh_config\n\nHost x\n  User y\n"
     assert path.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("option", [("--budget", "nan"), ("--max-usd-per-hour", "inf")])
+def test_an_amount_without_end_is_no_amount(
+    shell: Shell, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    """It compares with every limit as nobody expects."""
+    (tmp_path / "podctl.toml").write_text(CPU)
+    shell("run", "b", "-y", *option, expect=2)
+
+    assert "is no finite number" in shell.err
