@@ -6,7 +6,6 @@ Every method does what the command of its name does, returns plain data, and rai
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -17,6 +16,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from controller import api_arguments
 from controller.errors import Detached, PodctlError
 from controller.project import project as folders
 from controller.terminal.terminal import Terminal
@@ -78,7 +78,7 @@ class Project:
         self,
         *stages: str,
         set: Mapping[str, object] | None = None,
-        gpus: Sequence[str] = (),
+        gpus: Sequence[str] | str = (),
         max_usd_per_hour: float | None = None,
         budget_usd: float | None = None,
         disposal: Disposal | None = None,
@@ -95,10 +95,10 @@ class Project:
         """
         from controller.leases.commands import run_stages
         from controller.leases.options import RunOptions
-        from controller.project.changes import changes_of
 
-        pairs = [f"{key}={_text(value)}" for key, value in (set or {}).items()]
-        changes = changes_of(stages, pairs, gpus, max_usd_per_hour)
+        api_arguments.checked_stages(stages)
+        api_arguments.checked_options(budget_usd, disposal, fresh=fresh, resume=resume)
+        changes = api_arguments.changes(stages, set, gpus, max_usd_per_hour)
         project = replace(folders.Project(self.root), changes=changes)
         with self._working() as terminal:
             options = RunOptions(
@@ -248,8 +248,3 @@ class Project:
             usd=spent.usd,
             hours=spent.hours,
         )
-
-
-def _text(value: object) -> str:
-    """A value as `--set` takes it: text in quotes stays text."""
-    return json.dumps(value)

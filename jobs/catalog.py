@@ -18,10 +18,15 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from . import shorthand
-from .stage import Stage
+from .stage import STAGE_NAME, Stage
 
 MAX_STAGES = 200
 ROOT = "stages"
+EVERY = "all"  # on a command line
+_NO_NAME = (
+    "is no name of a stage: lower-case letters, digits, - and _, a letter first, at most 32 in all"
+)
+_MEANS_EVERY = "must have another name: `podctl run all` means every stage"
 _NOT_IN_PLAN = '; [project] plan = "stage1" has the stage of that name that comes with podctl'
 _TYPES = {
     "tuple_type": "must be a list",
@@ -36,6 +41,7 @@ _TYPES = {
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "missing": "is required",
+    "invalid-json-value": "must be text, a number, true, false, a list or a table; a date is text",
 }
 _PATTERNS = {  # what a pattern demands, in words
     r"^[a-z][a-z0-9_-]{0,31}$": "must be at most 32 of a-z, 0-9, _ and -, beginning with a letter",
@@ -154,6 +160,8 @@ def _with_model(tables: dict[str, dict[str, Any]], model: str | None) -> dict[st
 def _stage(name: str, base: Mapping[str, Any], table: object) -> Stage:
     if not isinstance(table, Mapping):
         raise CatalogError(f"{ROOT}.{name}", "must be a table")
+    if name == EVERY or not re.fullmatch(STAGE_NAME, name):
+        raise CatalogError(f"{ROOT}.{name}", _NO_NAME if name != EVERY else _MEANS_EVERY)
     written = table
     try:
         table = shorthand.expanded(table)

@@ -91,6 +91,8 @@ def _bounds(criterion: Criterion) -> Iterator[tuple[str, str]]:
     low, high = criterion.at_least, criterion.at_most
     if low is not None and high is not None and not low <= high:
         yield "at_most", f"is below at_least, {low:g}"
+    if criterion.kind == "lines" and high is not None and high < 0:
+        yield "at_most", "is below 0, and no file has fewer records"
     if criterion.kind == "best" and (low is None) == (high is None):
         yield "at_most", "best needs at_least (the highest counts) or at_most (the lowest does)"
     if criterion.kind == "last" and low is None and high is None:

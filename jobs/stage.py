@@ -21,7 +21,7 @@ from remote.globs import NOT, Globs, fault, literal, normal
 from remote.reserved_names import FILES, FOLDERS, reserved
 from remote.tool_files import is_repository
 
-from . import variables
+from . import image_reference, variables
 
 PINNED = "pinned"  # the context in which a stage is read back from the journal
 BRACES = re.compile(r"(?<!\[)\{[^{}/]*,[^{}/]*\}")  # as a shell would expand them
@@ -153,8 +153,10 @@ OutputGlob = Annotated[Glob, AfterValidator(_not_reserved), AfterValidator(_no_r
 Figure = Annotated[str, AfterValidator(_figure)]
 SecretName = Annotated[str, AfterValidator(_may_be_known)]
 Port = Annotated[str, AfterValidator(_port)]
+Image = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(image_reference.checked)]
 Cloud = Annotated[Literal["SECURE", "COMMUNITY"], BeforeValidator(_in_capitals)]
-StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+STAGE_NAME = r"^[a-z][a-z0-9_-]{0,31}$"
+StageName = Annotated[str, Field(pattern=STAGE_NAME)]
 
 
 class Model(BaseModel):
@@ -175,11 +177,11 @@ class HardwareNeed(Model):
     cloud: Cloud = "SECURE"
     data_centers: tuple[str, ...] = ()
     min_cuda: str | None = None  # None: as the image's tag says; "any": no matter
-    max_usd_per_hour: float | None = Field(default=None, gt=0)
+    max_usd_per_hour: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     # An offer that costs more than so many times the cheapest accepted one is not taken.
     max_price_ratio: float = Field(default=3.0, ge=1, allow_inf_nan=False)
-    disk_gb: int = Field(default=30, ge=1)
-    volume_gb: int = Field(default=60, ge=10)
+    disk_gb: int = Field(default=30, ge=1, le=10_000)
+    volume_gb: int = Field(default=60, ge=10, le=10_000)
 
 
 class Criterion(Model):
@@ -255,13 +257,13 @@ class Stage(Model):
         min_length=1
     )  # globs; same path in the project
     criteria: tuple[Criterion, ...] = Field(min_length=1)
-    image: str | None = Field(default=None, min_length=1, max_length=255)  # over the project's
+    image: Image | None = None  # over the project's
     ports: Annotated[tuple[Port, ...], Field(max_length=10)] = ()  # that the provider exposes
     hardware: HardwareNeed = HardwareNeed()
     environment: EnvironmentNeed = EnvironmentNeed()
-    hours: float = Field(gt=0)  # expected
-    max_hours: float = Field(gt=0)  # the job's budget: at this it is stopped
-    stall_minutes: float = Field(default=60, gt=0)
+    hours: float = Field(gt=0, le=10_000, allow_inf_nan=False)  # expected
+    max_hours: float = Field(gt=0, le=10_000, allow_inf_nan=False)  # then the job is stopped
+    stall_minutes: float = Field(default=60, gt=0, allow_inf_nan=False)
     grace_seconds: float = Field(default=60, ge=0, le=7200)  # from SIGTERM to SIGKILL: to save
     stray_processes: Literal["wait", "kill"] = "wait"  # what the command leaves running
     parameters: dict[str, JsonValue] = {}
@@ -280,11 +282,11 @@ class Stage(Model):
         """A lock is JSON, which has no others: it would be refused after the run."""
         if _pinned(info):
             return self
-        asked = [one.model_dump(exclude_none=True) for one in self.criteria]
-        numbers: dict[str, object] = {"parameters": self.parameters, "criteria": asked}
-        numbers |= {"hours": self.hours, "max_hours": self.max_hours}
-        if endless := variables.not_finite(numbers):
+        if endless := variables.not_finite(self.parameters, "parameters"):
             raise ValueError(f"{endless} must be a finite number; write it as text for the job")
+        asked = [one.model_dump(exclude_none=True) for one in self.criteria]
+        if endless := variables.not_finite(asked, "criteria"):
+            raise ValueError(f"{endless} must be a finite number")
         return self
 
 

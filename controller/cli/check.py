@@ -22,10 +22,10 @@ def command(terminal: Terminal, stages: tuple[str, ...]) -> int:
     `podctl plan`.
     """
     from controller.preflight.offline_check import check
-    from controller.providers.emulator.catalog import GPUS
+    from controller.providers.emulator.catalog import CPUS, GPUS
 
     project = current_project()
-    found = check(project, stages, tuple(GPUS.values()))
+    found = check(project, stages, tuple(GPUS.values()), tuple(CPUS.values()))
     if terminal.json:
         problems = [
             {"stage": one.stage, "kind": one.kind, **one.error.as_dict()} for one in found.problems

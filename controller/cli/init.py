@@ -101,7 +101,10 @@ def command(
     _write(root, project, f"{SCHEMA_LINE}\n{text}")
     if chosen is not None:
         written = templates.write(chosen, root, text)
-        terminal.say(f"wrote {FILE}, {', '.join(_briefly(written))} to {root}")
+        terminal.say(f"wrote {', '.join((FILE, *_briefly(written.paths)))} to {root}")
+        if written.kept:
+            kept = ", ".join(_briefly(written.kept))
+            terminal.warn(f"{kept}: was here and was kept; the template has another")
     else:
         terminal.say(f"wrote {project.file}")
     terminal.say(f"next: {_next(chosen, text)}")
@@ -157,7 +160,7 @@ def _name_of(root: Path) -> str:
 
 def _ignore(path: Path) -> None:
     """Add the missing lines to .gitignore and keep the others."""
-    present = path.read_text(encoding="utf-8") if path.exists() else ""
+    present = path.read_text(encoding="utf-8", errors="surrogateescape") if path.exists() else ""
     have = {line.strip() for line in present.splitlines()}
     missing = [line for line in IGNORED if line not in have]
     if missing:
@@ -169,7 +172,7 @@ def _replace(path: Path, text: str) -> None:
     """Write a temporary file, sync, rename: a crash leaves the old file or the new one."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        with beside.open("w", encoding="utf-8") as file:
+        with beside.open("w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
             file.flush()
             sync_file(file.fileno())

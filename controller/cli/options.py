@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from controller.cli.amount import AmountType
 from controller.project.project import Project, find
 from controller.terminal.terminal import Terminal
 
@@ -80,7 +81,7 @@ def changes_options(function: F) -> F:
         ),
         click.option(
             "--max-usd-per-hour",
-            type=click.FloatRange(min=0, min_open=True),
+            type=AmountType(),
             metavar="USD",
             help="Accept no pod that costs more per hour.",
         ),

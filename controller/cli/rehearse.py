@@ -7,6 +7,7 @@ from contextlib import closing
 
 import click
 
+from controller.cli.amount import AmountType
 from controller.cli.names import stage_names
 from controller.cli.options import current_project, json_option
 from controller.terminal.terminal import Terminal
@@ -18,7 +19,7 @@ MINUTES = 15.0
 @click.argument("stage", shell_complete=stage_names)
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0, max=600, min_open=True),
+    type=AmountType(600),
     default=MINUTES,
     show_default=True,
     help="Time limit of the job; then it must save and stop.",

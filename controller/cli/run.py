@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import click
 
+from controller.cli.amount import AmountType
 from controller.cli.duration import DurationType
 from controller.cli.names import run_names, stage_names
 from controller.cli.options import (
@@ -24,7 +25,7 @@ from controller.terminal.terminal import Terminal
 @yes_option("Rent without asking.")
 @click.option(
     "--budget",
-    type=click.FloatRange(min=0, min_open=True),
+    type=AmountType(),
     help="Limit of this run's cost in US dollars.",
 )
 @click.option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from controller.cli.amount import AmountType
 from controller.cli.names import subject_names
 from controller.cli.options import json_option, project_driven, yes_option
 from controller.errors import UsageError
@@ -24,7 +25,7 @@ from controller.terminal.terminal import Terminal
 )
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0, min_open=True),
+    type=AmountType(),
     default=30.0,
     show_default=True,
     metavar="MINUTES",

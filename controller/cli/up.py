@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from controller.cli.amount import AmountType
 from controller.cli.options import json_option, project_driven, yes_option
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal
@@ -17,14 +18,14 @@ from controller.terminal.terminal import Terminal
 @click.option("--cpu", metavar="FLAVOR", help="A CPU pod instead, such as cpu5c.")
 @click.option(
     "--hours",
-    type=click.FloatRange(min=0, min_open=True),
+    type=AmountType(10_000),
     default=4.0,
     show_default=True,
     help="The pod is stopped after this, whatever happens.",
 )
 @click.option(
     "--max-usd-per-hour",
-    type=click.FloatRange(min=0, min_open=True),
+    type=AmountType(),
     metavar="USD",
     help="Accept no pod that costs more per hour.",
 )
@@ -37,7 +38,7 @@ from controller.terminal.terminal import Terminal
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(min=0, min_open=True),
+    type=AmountType(),
     help="Limit of this pod's cost in US dollars.",
 )
 @yes_option("Rent without asking.")
@@ -65,6 +66,7 @@ def command(
 
     from controller.leases import dev_pod
     from controller.leases.options import RunOptions
+    from jobs.catalog import message
     from jobs.stage import HardwareNeed
 
     if cpu is not None and gpus:
@@ -78,7 +80,7 @@ def command(
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(
-            f"{'.'.join(map(str, first['loc']))}: {first['msg']}", hint="podctl up --help"
+            f"{'.'.join(map(str, first['loc']))}: {message(first)}", hint="podctl up --help"
         ) from error
     project.prepare()
     options = RunOptions(terminal, yes=yes, budget_usd=budget, follow=False, unguarded=unguarded)

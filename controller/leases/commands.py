@@ -116,7 +116,8 @@ def sync(project: Project, options: RunOptions) -> None:
             if not options.stages or set(options.stages) & session.names_of(lease)
         ]
         if not leases and not unfetched(session, options.stages):
-            options.terminal.say("nothing is unfinished")
+            _check_names(session, options.stages)
+            options.terminal.say(f"nothing {_of(options.stages)}is unfinished")
         failed = _each(leases, options.terminal, lambda lease: _resume(session, lease, options))
         failed = fetch(session, options) or failed
         _observe_resting(session, options)
@@ -124,6 +125,18 @@ def sync(project: Project, options: RunOptions) -> None:
         refresh(project, session.journal, session.ledger, options.terminal.warn)
         if failed:
             raise failed
+
+
+def _of(names: Sequence[str]) -> str:
+    return f"of {', '.join(names)} " if names else ""
+
+
+def _check_names(session: ProjectSession, names: Sequence[str]) -> None:
+    """Raise NotFound for what is the name of no run and of no stage."""
+    journal, known = session.journal, session.context.project
+    for name in names:
+        if journal.run(name) is None and journal.newest_run(name) is None:
+            known.stage(name)
 
 
 def _observe_resting(session: ProjectSession, options: RunOptions) -> None:

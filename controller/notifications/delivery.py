@@ -14,13 +14,15 @@ import subprocess
 import urllib.error
 import urllib.request
 from contextlib import suppress
-from urllib.parse import unquote, urlsplit, urlunsplit
+from http.client import HTTPException
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from controller.credentials.secret import for_children
 from controller.notifications.event import Event
 
-SECONDS = 15.0  # for one send
+SECONDS = 8.0  # for one send; under what the end of a command waits, so that its end is known
 COMMAND = "command:"  # begins a destination that is a program of this machine
+_KEPT = "/%:@!$&'()*+,;=-._~?[]"  # of a path or query; all else is percent-encoded
 _PRIORITY = {"passed": "default", "failed": "high", "question": "high", "budget": "high"}
 _TAGS = {"passed": "white_check_mark", "failed": "x", "question": "question", "stuck": "hourglass"}
 
@@ -36,7 +38,7 @@ class DeliveryError(Exception):
 def send(destination: str, event: Event) -> None:
     """Send within `SECONDS`. Raises DeliveryError, whose text has no address in it."""
     if destination.startswith(COMMAND):
-        _run(shlex.split(destination.removeprefix(COMMAND)), event)
+        _run(_words(destination.removeprefix(COMMAND)), event)
     elif destination.startswith(("http://", "https://")):
         _post(destination, event)
     else:
@@ -47,8 +49,9 @@ def _post(address: str, event: Event) -> None:
     """POST the text, with ntfy's headers."""
     try:
         parts = urlsplit(address)
-        host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-        if not host:
+        host = parts.netloc.rpartition("@")[2]
+        path, query = (quote(part, safe=_KEPT) for part in (parts.path, parts.query))
+        if not parts.hostname or parts.port == 0 or not host.isprintable() or " " in host:
             raise ValueError
     except ValueError:
         raise DeliveryError("the address is no URL") from None
@@ -62,7 +65,7 @@ def _post(address: str, event: Event) -> None:
     if parts.username:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
-    plain = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+    plain = urlunsplit((parts.scheme, host, path, query, ""))
     request = urllib.request.Request(plain, event.text.encode(), headers)  # noqa: S310 - http(s)
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310 - http(s)
@@ -73,8 +76,15 @@ def _post(address: str, event: Event) -> None:
     except urllib.error.URLError as error:
         unclear = isinstance(error.reason, TimeoutError)
         raise DeliveryError(f"{error.reason}", unclear=unclear) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:  # e.g. an answer that is no HTTP
         raise DeliveryError(type(error).__name__, unclear=True) from None
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise DeliveryError(f"the command cannot be read: {error}") from None
 
 
 def _run(command: list[str], event: Event) -> None:

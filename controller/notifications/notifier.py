@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from controller.incident import attempt
+from controller.incident import Incident, attempt
 from controller.notifications import delivery
 from controller.notifications.event import Event, events_of
 from controller.notifications.outbox import NAME, Outbox
@@ -123,11 +123,15 @@ class Notifier:
     def _sent(self, event: Event, name: str) -> bool:
         """Send one notification to one destination; returns whether it arrived."""
         self.outbox.begin(event, name)
+        send = partial(delivery.send, self.destinations[name], event)
         try:
-            delivery.send(self.destinations[name], event)
+            failure = attempt(send, let_pass=(delivery.DeliveryError,))
         except delivery.DeliveryError as error:
             settle = self.outbox.unclear if error.unclear else self.outbox.refused
             settle(event, name, PROCESS_REDACTOR(clean_line(str(error))))
+            return False
+        if isinstance(failure, Incident):  # of Apprise perhaps; the other messages go on
+            self.outbox.unclear(event, name, PROCESS(clean_line(failure.text)))
             return False
         self.outbox.sent(event, name)
         return True

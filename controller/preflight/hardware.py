@@ -19,8 +19,10 @@ from controller.project.project import FILE, Project
 from controller.providers.base import Hardware, Inventory, Provider, ProviderError
 from controller.providers.hardware_names import HardwareName as CatalogEntry
 from controller.providers.hardware_names import data_center, matching_ids, suggestions
+from jobs.catalog import built_in
 from jobs.stage import Stage
 
+_LISTED = "podctl gpus --cpu lists every type by both of its names"
 MOST_LISTED = 20  # names, where nothing is near the unknown one
 
 
@@ -97,7 +99,9 @@ class Check:
         return ("stages", self.stages[0].name, "hardware", key)
 
     def _written(self, key: str) -> bool:
-        """Whether the value stands in podctl.toml, or came with podctl."""
+        """Whether the value is the user's own, or came with podctl."""
+        if _typed(self.project, self._path(key)):
+            return True
         hardware = self.project.config.stages.get(self.stages[0].name, {}).get("hardware")
         return isinstance(hardware, dict) and key in hardware
 
@@ -150,16 +154,26 @@ def _unknown(project: Project, found: Sequence[Finding]) -> UsageError:
 
     text = project.file.read_text(encoding="utf-8-sig")
     lines = []
+    typed = {path for path in (one.path for one in found) if _typed(project, path)}
     for one in found:
-        line = line_of(list(one.path), text)
+        line = None if one.path in typed else line_of(list(one.path), text)
         place = f" (line {line})" if line else ""
         lines.append(f"{'.'.join(one.path)}{place}: {one.text}")
+    who = "the command line" if typed else FILE
     return UsageError(
-        f"{FILE} asks for hardware that the provider does not know",
-        where=str(project.file),
+        f"{who} asks for hardware that the provider does not know",
+        where="" if typed else str(project.file),
         cause="\n".join(lines),
-        hint=f"edit {FILE}; podctl gpus --cpu lists every type by both of its names",
+        hint=f"{'' if typed else f'edit {FILE}; '}{_LISTED}",
     )
+
+
+def _typed(project: Project, path: tuple[str, ...]) -> bool:
+    """Whether the value at `path` is of the command line: `--gpu`, or all that `up` has."""
+    if path[0] != "stages":
+        return False
+    own = path[1] in project.config.stages or path[1] in built_in()
+    return not own or ".".join(path[2:]) in project.changes.keys
 
 
 def _nothing(found: Check, excluded: Sequence[Exclusion]) -> NoCapacity:

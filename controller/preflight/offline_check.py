@@ -29,9 +29,12 @@ class OfflineCheck:
 
 
 def check(
-    project: Project, names: Sequence[str], gpus: Sequence[HardwareName] = ()
+    project: Project,
+    names: Sequence[str],
+    gpus: Sequence[HardwareName] = (),
+    cpus: Sequence[HardwareName] = (),
 ) -> OfflineCheck:
-    """Check the stages called `names`, or all. `gpus` are types that are known here.
+    """Check the stages called `names`, or all. `gpus` and `cpus` are types that are known here.
 
     Raises: UsageError for a podctl.toml that cannot be read; NotFound for an unknown stage.
     """
@@ -47,7 +50,7 @@ def check(
                 problems.append(Obstacle(stage.name, "definition", error))
     coming = frozenset(project.stages)  # what an earlier stage makes may come
     found = examine(project, chosen, read_all(project.root), coming, offline=True)
-    remarks = [*found.remarks, *(line for stage in chosen for line in _unknown(stage, gpus))]
+    remarks = [*found.remarks, *(line for stage in chosen for line in _unknown(stage, gpus, cpus))]
     if not project.stages:
         remarks.append(f"{FILE} defines no stage")
     return OfflineCheck(
@@ -69,15 +72,21 @@ def _undefined(project: Project) -> tuple[Obstacle, ...]:
     return tuple(found)
 
 
-def _unknown(stage: Stage, gpus: Sequence[HardwareName]) -> list[str]:
-    """GPU types that this podctl does not know; the provider may."""
-    lines = []
-    for word in stage.hardware.gpus if gpus else ():
-        if matching_ids(word, gpus):
+def _unknown(stage: Stage, gpus: Sequence[HardwareName], cpus: Sequence[HardwareName]) -> list[str]:
+    """Types that this podctl does not know; the provider may. A CPU pod has no GPU."""
+    need, lines = stage.hardware, []
+    on_cpu = need.cpu is not None
+    if on_cpu and (need.gpus or need.gpu_count > 1):
+        key = "gpus" if need.gpus else "gpu_count"
+        lines.append(f"{stage.name}: hardware.cpu asks for a pod without GPU; {key} is not used")
+    words, known = ((need.cpu or "",), cpus) if on_cpu else (need.gpus, gpus)
+    kind, command = ("CPU flavor", "gpus --cpu") if on_cpu else ("GPU type", "gpus")
+    for word in words if known else ():
+        if matching_ids(word, known):
             continue
-        likely = ", ".join(suggestions(word, gpus)[:2])
+        likely = ", ".join(suggestions(word, known)[:2])
         asks = f"; did you mean {likely}?" if likely else ""
         lines.append(
-            f"{stage.name}: no GPU type {word!r} is known here{asks} (podctl gpus lists all)"
+            f"{stage.name}: no {kind} {word!r} is known here{asks} (podctl {command} lists all)"
         )
     return lines

@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from controller.errors import UsageError
 from controller.project.changes import GPUS, Changes
-from jobs import shorthand
+from jobs import key_path, shorthand
 from jobs.builtin_program import runs_shipped_program
 from jobs.catalog import CatalogError, load_stages, merge
+from jobs.format_check import InvalidFile
 from jobs.stage import Stage
 
 if TYPE_CHECKING:
     from controller.project.config import Config
 
 ALL = "all"
+_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (bool, "true or false"),
+    ((int, float), "a number"),
+    (list, "a list"),
+    (dict, "a table"),
+)
 
 
 def changed(
@@ -45,14 +52,21 @@ def assignments(
 ) -> Iterator[tuple[list[str], Any]]:
     """Path and value of everything that is set for `stage`. Raises UsageError."""
     for key, text in changes.values:
-        path = key.split(".")
+        path = _parts(key)
         if path[0] in (named or changes.stages) and path[0] not in _keys():
             if path[0] != stage.name:
                 continue
             path = path[1:]
         _check(key, path, stage)
         path, below = _full(path), _at(stage, _full(path))
-        yield path, _value(text, path, below)
+        yield path, _value(key, text, path, below)
+
+
+def _parts(key: str) -> list[str]:
+    try:
+        return list(key_path.parts(key))
+    except InvalidFile as error:
+        raise UsageError(f"--set {key}: {error}") from error
 
 
 def _keys() -> list[str]:
@@ -74,14 +88,26 @@ def _check(key: str, path: list[str], stage: Stage) -> None:
         raise UsageError(f"--set {key}: {stage.name} has no such key", hint=hint)
     if path[0] != "parameters" or runs_shipped_program(stage):
         return  # the parameters of podctl's own programs are checked with all others
-    known = list(stage.parameters)
-    if len(path) > 1 and path[1] not in known:
-        near = difflib.get_close_matches(path[1], known, n=1)
-        raise UsageError(
-            f"--set {key}: {stage.name} has no parameter {path[1]}",
-            cause=f"it has {', '.join(known)}" if known else "it has none",
-            hint=f"did you mean parameters.{near[0]}?" if near else "",
-        )
+    _check_parameter(key, path, stage)
+
+
+def _check_parameter(key: str, path: list[str], stage: Stage) -> None:
+    """One that nothing reads would be a run with the old value; so it is in a table below."""
+    table: Any = stage.parameters
+    for depth, part in enumerate(path[1:], 1):
+        above = ".".join(path[:depth])
+        if not isinstance(table, Mapping):
+            raise UsageError(f"--set {key}: {above} is no table", hint=f"--set {above}=… sets it")
+        if part not in table:
+            if depth > 1 and not table:
+                return  # an empty table may get anything
+            near = difflib.get_close_matches(part, list(table), n=1)
+            raise UsageError(
+                f"--set {key}: {stage.name} has no parameter {'.'.join(path[1 : depth + 1])}",
+                cause=f"it has {', '.join(table)}" if table else "it has none",
+                hint=f"did you mean {above}.{near[0]}?" if near else "",
+            )
+        table = table[part]
 
 
 def _at(stage: Stage, path: list[str]) -> Any:
@@ -92,10 +118,18 @@ def _at(stage: Stage, path: list[str]) -> Any:
     return value
 
 
-def _value(text: str, path: list[str], present: Any) -> Any:
-    """As TOML or JSON has it; text without quotes is text."""
+def _value(key: str, text: str, path: list[str], present: Any) -> Any:
+    """As TOML or JSON has it; text without quotes is text, where text or nothing is now."""
     value = _parsed(text)
+    if value is None:
+        return None  # as if the key were not there
     wants_text = isinstance(present, str) or path[0] == "env"
+    kind = next((name for kinds, name in _KINDS if isinstance(present, kinds)), "")
+    if kind and path[0] == "parameters" and value == text:
+        raise UsageError(
+            f"--set {key}: {text!r} is not {kind}, which is there now",
+            hint=f"if it is meant as text: --set '{key}=\"{text}\"'",
+        )
     return text if wants_text and not isinstance(value, str) else value
 
 
@@ -108,7 +142,7 @@ def _parsed(text: str) -> Any:
     if set(document) == {"value"}:
         return document["value"]
     try:
-        return json.loads(text) if text[:1] in ("{", "[") else text
+        return json.loads(text) if text[:1] in ("{", "[", '"') or text == "null" else text
     except (ValueError, RecursionError):
         return text
 

@@ -23,11 +23,19 @@ class Changes:
         return bool(self.values)
 
     @property
+    def keys(self) -> frozenset[str]:
+        """The keys below a stage's table; `train.hardware.gpus` is `hardware.gpus`."""
+        names = [key for key, _ in self.values]
+        inner = [key.partition(".")[2] for key in names if key.partition(".")[0] in self.stages]
+        return frozenset((*names, *inner))
+
+    @property
     def record(self) -> dict[str, list[str]]:
         """For the journal: what was typed; nothing where nothing was."""
         return {RECORD: [f"{key}={value}" for key, value in self.values]} if self else {}
 
 
+_SAME = {"gpu_count": "hardware.gpu_count", "requirements": "environment.lock"}
 NO_CHANGES = Changes()
 RECORD = "overrides"  # in a run's specification
 
@@ -42,7 +50,7 @@ def changes_of(
     values = [_pair(one) for one in assignments]
     values += [(GPUS, json.dumps(list(gpus)))] if gpus else []
     values += [(PRICE, f"{max_usd_per_hour:g}")] if max_usd_per_hour is not None else []
-    keys = [key for key, _ in values]
+    keys = [_SAME.get(key, key) for key, _ in values]
     for key in keys:
         if keys.count(key) > 1:
             raise UsageError(f"{key} is set twice", where="--set")

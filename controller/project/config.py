@@ -9,22 +9,29 @@ import difflib
 import re
 import tomllib
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationError
 
 from controller.errors import NotFound, UsageError
-from jobs.catalog import message
-from jobs.stage import Cloud, Glob, Globbed, Model
+from controller.project.error_location import written_path
+from jobs.catalog import built_in, message
+from jobs.stage import Cloud, Glob, Globbed, Image, Model
 
 FILE = "podctl.toml"
 MAX_BYTES = 1024 * 1024  # of podctl.toml
 
 Policy = Literal["terminate", "park", "keep"]
-Name = typing.Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
-
-NotifyVariable = typing.Annotated[str, StringConstraints(pattern=r"^PODCTL_NOTIFY[A-Z0-9_]{0,40}$")]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+_VARIABLE = r"^PODCTL_NOTIFY[A-Z0-9_]{0,40}$"
+_PATTERNS = {  # in words
+    _NAME: "must be letters, digits, dots, - and _, at most 63, and no blank",
+    _VARIABLE: "must be the name of a variable that begins with PODCTL_NOTIFY; it has the address",
+}
+Name = typing.Annotated[str, StringConstraints(pattern=_NAME)]
+NotifyVariable = typing.Annotated[str, StringConstraints(pattern=_VARIABLE)]
 
 
 class ProjectSection(Model):
@@ -49,9 +56,7 @@ class BudgetSection(Model):
 class PodSection(Model):
     """How pods are rented and what becomes of them."""
 
-    image: str = Field(
-        default="runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204", min_length=1, max_length=255
-    )
+    image: Image = "runpod/pytorch:1.0.3-cu1290-torch291-ubuntu2204"
     on_success: Policy = "terminate"
     on_failure: Policy = "terminate"  # once the outputs are here and the warm time is over
     # The pod of a failed run whose outputs are all here waits so long for the next run; 0: not.
@@ -124,7 +129,7 @@ def parse(text: str, where: str = FILE) -> Config:
         raise UsageError(
             f"{FILE} has {_count(error.error_count())}",
             where=where,
-            cause="\n".join(_problem(one, text) for one in error.errors()),
+            cause="\n".join(_problem(one, text, document) for one in error.errors()),
             hint=f"edit {where}; podctl init --print shows every key with its meaning",
         ) from error
 
@@ -133,7 +138,7 @@ def load_toml(text: str, where: str) -> dict[str, Any]:
     """Parse TOML. Raises UsageError with the line of the mistake."""
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: a number of thousands of digits
         raise UsageError(
             f"{FILE} is not TOML", where=where, cause=str(error), hint=f"edit {where}"
         ) from error
@@ -162,14 +167,15 @@ def _count(number: int) -> str:
     return "one problem" if number == 1 else f"{number} problems"
 
 
-def _problem(error: Any, text: str) -> str:
+def _problem(error: Any, text: str, document: Mapping[str, Any]) -> str:
     """One validation error as `section.key (line n): what; did you mean …?`."""
-    path = [str(part) for part in error["loc"]]
+    path = written_path(error["loc"], document)
     name = ".".join(path)
     line = line_of(path, text)
     place = f"{name} (line {line})" if line else name
     if error["type"] != "extra_forbidden":
-        return f"{place}: {message(error)}{_plan_hint(path, error)}"
+        plain = _PATTERNS.get(str(error.get("ctx", {}).get("pattern")))
+        return f"{place}: {plain or message(error)}{_plan_hint(path, error)}"
     known = _keys_at(path[:-1])
     near = difflib.get_close_matches(path[-1], known, n=1)
     meant = f"; did you mean {near[0]!r}?" if near else f"; known here: {', '.join(known)}"
@@ -180,7 +186,7 @@ def _problem(error: Any, text: str) -> str:
 
 def _plan_hint(path: list[str], error: Any) -> str:
     """Who writes `stages.stage1a = false` wants to be without it."""
-    off = error["type"] == "dict_type" and error["input"] is False and path[0] == "stages"
+    off = error["type"] == "dict_type" and error["input"] is False and path[-1] in built_in()
     return '; [project] plan = "none" leaves out the stages that come with podctl' if off else ""
 
 

@@ -7,13 +7,13 @@ the emulator as it is.
 
 from __future__ import annotations
 
+import filecmp
 import importlib.util
 import json
 import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -88,11 +88,16 @@ def _only(text: str, stages: tuple[str, ...]) -> str:
     return "".join(kept).rstrip() + "\n"
 
 
-def write(chosen: Template, root: Path, text: str) -> tuple[str, ...]:
-    """Put the files of the template beside podctl.toml, which has `text`; what is there stays.
+@dataclass(frozen=True)
+class Written:
+    """What a template wrote, and its files in whose places others were, which stay."""
 
-    Returns the paths that were written.
-    """
+    paths: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def write(chosen: Template, root: Path, text: str) -> Written:
+    """Put the files of the template beside podctl.toml, which has `text`. Raises: UsageError."""
     document = tomllib.loads(text)
     source = _source()
     with tempfile.TemporaryDirectory() as made:
@@ -107,7 +112,12 @@ def write(chosen: Template, root: Path, text: str) -> tuple[str, ...]:
         _write_data(source, staged, document)
         if MODEL in document.get("upload", {}).get("include", ()):
             _write_model(staged / MODEL)
-        return tuple(_install(staged, root))
+        try:
+            return _install(staged, root)
+        except OSError as error:
+            raise UsageError(
+                "cannot write the template's files", where=str(root), cause=str(error)
+            ) from error
 
 
 def _adapt_page(page: Path, chosen: Template) -> None:
@@ -119,15 +129,21 @@ def _adapt_page(page: Path, chosen: Template) -> None:
     page.write_text(text, encoding="utf-8")
 
 
-def _install(staged: Path, root: Path) -> Iterator[str]:
+def _install(staged: Path, root: Path) -> Written:
+    paths, kept = [], []
     for path in sorted(staged.rglob("*")):
         name = path.relative_to(staged)
         target = root / name
-        if path.is_dir() or target.exists() or target.is_symlink():
+        if path.is_dir():
+            continue
+        if target.exists() or target.is_symlink():
+            if not (target.is_file() and filecmp.cmp(path, target, shallow=False)):
+                kept.append(str(name))
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-        yield str(name)
+        paths.append(str(name))
+    return Written(tuple(paths), tuple(kept))
 
 
 def _write_data(source: Path, root: Path, document: dict[str, Any]) -> None:

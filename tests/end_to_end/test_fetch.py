@@ -39,10 +39,12 @@ def test_a_pod_is_started_for_what_only_it_has_and_parked_again(laptop: Laptop) 
     (left,) = laptop.living_pods()
     told = laptop.podctl("sync")
     (folder / "copy.txt").write_bytes(good)
+    unknown = laptop.podctl("sync", "hallo", expect=3)  # not "nothing is unfinished"
     fetched = laptop.podctl("sync", "hello-0001", "-y")
 
     assert left["status"] == "EXITED"
     assert "podctl sync hello-0001 -y downloads the outputs that are only on it" in stopped.err
+    assert "no stage named 'hallo'" in unknown.err
     assert "podctl sync hello-0001 -y downloads the outputs of hello-0001" in told.err
     assert (
         f"starting pod {left['id']} only to download the outputs of hello-0001, at $0."

@@ -85,7 +85,7 @@ def test_own_stage_stands_after_its_needs() -> None:
         ({"mine": OWN | {"env": {"A": "1\0"}}}, "stages.mine.env", "NUL"),
         ({"mine": OWN | {"env": {"A": "x" * 200_000}}}, "stages.mine.env", "bytes in all"),
         ({"mine": OWN | {"env": {"A": "1"}, "secrets": ["A"]}}, "stages.mine", "one value"),
-        ({"Bad Name": OWN}, "stages.Bad Name.name", "pattern"),
+        ({"Bad Name": OWN}, "stages.Bad Name", "lower-case letters"),
         ({"mine": OWN | {"needs": ["stage1x"]}}, "stages.mine.needs", "unknown stage"),
         ({"stage1a": {"needs": ["stage1e"]}}, "stages.stage1a.needs", "→"),
         ({"mine": OWN | {"needs": ["mine"]}}, "stages.mine.needs", "needs itself"),

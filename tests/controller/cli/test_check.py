@@ -42,6 +42,18 @@ requirements = "requirements.txt"
 gpu_count = 2
 hardware = { gpus = ["H10O"] }
 """
+CPU = """
+[project]
+plan = "none"
+
+[stages.b]
+command = "true"
+outputs = ["out/**"]
+hours = 1
+max_hours = 1
+criteria = [{ kind = "exists", path = "out/x" }]
+hardware = { gpus = ["H100"], cpu = "cpu9c" }
+"""
 
 
 @pytest.fixture
@@ -106,6 +118,16 @@ def test_everything_wrong_is_told_at_once_without_network(shell: Shell, tmp_path
     assert any("'H10O'" in one and "H100" in one for one in found["remarks"])
 
 
+def test_a_cpu_pod_is_checked_too(shell: Shell, tmp_path: Path) -> None:
+    """A flavor that is unknown here, and GPUs that such a pod does not have, are remarks."""
+    (tmp_path / "podctl.toml").write_text(CPU)
+
+    assert [line.partition("; ")[0] for line in shell.json("check")["remarks"]] == [
+        "b: hardware.cpu asks for a pod without GPU",
+        "b: no CPU flavor 'cpu9c' is known here",
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -117,6 +139,20 @@ def test_everything_wrong_is_told_at_once_without_network(shell: Shell, tmp_path
         ("[stages.stage1a]\nparameters = { a = { b = nan } }", "parameters.a.b must be a finite"),
         ("[stages.stage1a]\noutputs = []", "outputs: must have at least 1 item"),
         ("[stages.stage1a]\ngpu_count = 2\nhardware = { gpu_count = 1 }", "gpu_count: is said"),
+        ('[stages.stage1a]\nimage = "run pod/x"', "image: is no name of an image"),
+        ('[pod]\nimage = "https://x/y"', "pod.image (line 2): is no name of an image"),
+        ("[stages.stage1a]\nstall_minutes = inf", "stall_minutes: must be a finite number"),
+        ("[stages.stage1a]\nhours = 1e300", "hours: must be less than or equal to 10000"),
+        ("[stages.stage1a.hardware]\nmax_usd_per_hour = inf", "must be a finite number"),
+        (
+            "[stages.stage1a]\nparameters = { a = 2020-01-01 }",
+            "parameters.a (line 2): must be text",
+        ),
+        ("[stages.stage1a]\ncriteria = [{ equals = 12:00:00 }]", "criteria.0.equals (line 2)"),
+        ('[stages."größe"]\nhours = 1', "stages.größe: is no name of a stage"),
+        ("[stages.all]\nhours = 1", "stages.all: must have another name"),
+        (f"[stages.a.parameters]\nb = {'9' * 5000}", "podctl.toml is not TOML"),
+        ("[notify]\nto = ['https://x/secret']", "notify.to.0 (line 2): must be the name of a var"),
     ],
 )
 def test_a_mistake_in_podctl_toml_is_told_in_plain_words(
@@ -180,6 +216,27 @@ def test_a_template_is_a_project_without_a_problem(shell: Shell, tmp_path: Path,
     assert not any((tmp_path / path).exists() for path in TEMPLATES[name].without)
 
 
+def test_a_template_keeps_what_is_there_and_says_so(shell: Shell, tmp_path: Path) -> None:
+    """A script of the user's own in the place of the template's is what would run."""
+    (tmp_path / "train.py").write_text("mine")
+    (tmp_path / ".gitignore").write_bytes(b"caf\xe9\n")
+    shell("init", "--template", "own-script")
+
+    assert "train.py: was here and was kept; the template has another" in shell.err
+    assert (tmp_path / "train.py").read_text() == "mine"
+    assert (tmp_path / ".gitignore").read_bytes().startswith(b"caf\xe9\n.podctl/")
+
+
+def test_a_file_in_the_place_of_a_folder_of_the_template_is_an_error(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """Not a traceback."""
+    (tmp_path / "src").write_text("a file")
+    shell("init", "--template", "transformers", expect=2)
+
+    assert "cannot write the template's files" in shell.err
+
+
 def test_an_unknown_template_names_the_known_ones(shell: Shell) -> None:
     """`--template list` prints them."""
     shell("init", "--template", "nothing", expect=2)
@@ -229,3 +286,14 @@ def test_the_include_line_is_added_once_before_everything_else(tmp_path: Path) -
     assert real.read_text() == "Include /p/.podctl/ssh_config\n\nHost x\n  User y\n"
     assert path.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("option", [("--budget", "nan"), ("--max-usd-per-hour", "inf")])
+def test_an_amount_without_end_is_no_amount(
+    shell: Shell, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    """It compares with every limit as nobody expects."""
+    (tmp_path / "podctl.toml").write_text(CPU)
+    shell("run", "b", "-y", *option, expect=2)
+
+    assert "is no finite number" in shell.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from controller.errors import UsageError
 from controller.notifications import delivery
 from controller.notifications.event import Event, events_of
-from controller.notifications.notifier import Notifier, deliver_waiting
+from controller.notifications.notifier import CLOSE_SECONDS, Notifier, deliver_waiting
 from controller.notifications.outbox import MOST_REFUSED, Outbox
 from controller.planner import actions
 from controller.planner.job_progress import JobProgress
@@ -195,6 +196,37 @@ def test_a_command_gets_title_and_text(tmp_path: Path) -> None:
         delivery.send("command:sh -c 'exit 3'", EVENT)
 
 
+def test_an_answer_that_is_no_http_and_a_command_that_cannot_be_read_are_failures() -> None:
+    """Any other exception would end the thread that sends, and what waits with it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer_garbage, args=(server,), daemon=True).start()
+        with pytest.raises(delivery.DeliveryError) as caught:
+            delivery.send(f"http://127.0.0.1:{server.getsockname()[1]}/topic", EVENT)
+    assert caught.value.unclear
+
+    for destination in ('command:sh -c "x', "http://a b/", "http:///topic"):
+        with pytest.raises(delivery.DeliveryError) as caught:
+            delivery.send(destination, EVENT)
+        assert not caught.value.unclear
+
+
+def _answer_garbage(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"garbage\r\n\r\n")
+
+
+def test_blanks_letters_and_ipv6_in_an_address_are_sent_as_they_must_be() -> None:
+    """A topic with a blank, and a server that is named by its IPv6 address."""
+    with hook() as found:
+        delivery.send(found.address + " of möbius", EVENT)
+
+    assert len(found.received) == 1
+    with pytest.raises(delivery.DeliveryError, match="refused"):
+        delivery.send("http://[::1]:1/topic", EVENT)
+
+
 def test_an_address_of_another_kind_needs_apprise() -> None:
     """Without the extra the error names it; with it, Apprise says what it does not know."""
     with pytest.raises(delivery.DeliveryError, match=r"podctl\[notify\]|Apprise"):
@@ -241,3 +273,8 @@ def test_the_project_says_what_and_the_environment_where(
     with pytest.raises(UsageError):
         _ = Project(tmp_path).config
     (tmp_path / "podctl.toml").write_text("")
+
+
+def test_a_command_that_hangs_ends_before_podctl_does() -> None:
+    """Else it would run on for good, and the end of the send would be unknown."""
+    assert delivery.SECONDS < CLOSE_SECONDS

@@ -51,6 +51,16 @@ def test_case_32_an_unknown_name_is_an_error_of_plan_and_run_alike(
     assert laptop.creates() == []
 
 
+def test_an_unknown_name_on_the_command_line_is_an_error_too(laptop: Laptop, shell: Shell) -> None:
+    """Of plan, run and up; the message does not send the user to podctl.toml."""
+    for command in (("plan", "hello"), ("run", "hello", "-y"), ("up", "-y")):
+        shell(*command, "--gpu", "A40", "--gpu", "L4OS", expect=2)
+        assert "the command line asks for hardware" in shell.err
+        assert "did you mean NVIDIA L40S" in shell.err
+        assert "edit podctl.toml" not in shell.err
+    assert laptop.creates() == []
+
+
 def test_case_32_known_hardware_that_does_not_fit_names_what_excludes_it(
     laptop: Laptop, shell: Shell
 ) -> None:

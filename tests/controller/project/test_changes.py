@@ -22,7 +22,7 @@ outputs = ["out/**"]
 hours = 1
 max_hours = 2
 criteria = [{ kind = "exists", path = "out/x" }]
-parameters = { lr = 2e-4, tag = "007", on = true, deep = { x = 1 } }
+parameters = { lr = 2e-4, tag = "007", on = true, deep = { x = 1, "a.b" = 1 }, tags = ["a"] }
 env = { SEED = "1" }
 """
 CPU = OWN.replace("train", "cpu") + 'hardware = { cpu = "cpu5c" }\n'
@@ -48,8 +48,11 @@ def changed(
         ("parameters.tag=008", "tag", "008"),
         ("parameters.tag=8", "tag", "8"),
         ("parameters.on=false", "on", False),
-        ("parameters.deep.x=2", "deep", {"x": 2}),
-        ('parameters.deep={"x": 3}', "deep", {"x": 3}),
+        ("parameters.deep.x=2", "deep", {"x": 2, "a.b": 1}),
+        ('parameters.deep."a.b"=2', "deep", {"x": 1, "a.b": 2}),
+        ('parameters.lr="auto"', "lr", "auto"),
+        ('parameters.tags=["b", "c"]', "tags", ["b", "c"]),
+        ('parameters.deep={"x": 3}', "deep", {"x": 3, "a.b": 1}),
         ("parameters.tag=", "tag", ""),
     ],
 )
@@ -74,7 +77,15 @@ def test_other_keys_are_set(tmp_path: Path) -> None:
         ("lr=1", "--set parameters.lr=…"),
         ("max_hour=1", "did you mean max_hours?"),
         ("parameters.lr=nan", "parameters.lr must be a finite number"),
-        ("max_hours=inf", "max_hours must be a finite number"),
+        ("max_hours=inf", "max_hours: must be a finite number"),
+        ("parameters.on=False", "'False' is not true or false"),
+        ("parameters.lr=1e-4x", "if it is meant as text: --set 'parameters.lr=\"1e-4x\"'"),
+        ("parameters.lr=", "is not a number"),
+        ("parameters.tags=a,b", "is not a list"),
+        ("parameters.tags.0=b", "parameters.tags is no table"),
+        ("parameters.deep.y=1", "has no parameter deep.y"),
+        ("parameters..lr=1", "it has an empty part"),
+        ("image=a b", "is no name of an image"),
         ("max_hours=0.1", "below the 1 expected"),
         ("max_hours=soon", "must be a number"),
         ("parameters.lr", "must be KEY=VALUE"),
@@ -86,6 +97,12 @@ def test_a_mistake_is_reported(tmp_path: Path, assignment: str, text: str) -> No
         changed(tmp_path, assignment)
 
     assert text in f"{caught.value.what} {caught.value.hint}"
+
+
+def test_a_key_and_its_short_form_are_one(tmp_path: Path) -> None:
+    """Which of two values counts is not for podctl to choose."""
+    with pytest.raises(UsageError, match="set twice"):
+        changes_of(["train"], ["gpu_count=2", "hardware.gpu_count=4"])
 
 
 def test_only_the_named_stage_is_changed(tmp_path: Path) -> None:
