@@ -126,6 +126,7 @@ def test_a_pod_stays_stopped_when_another_run_has_locked_its_stage(laptop: Lapto
     (laptop.ended().parent / "work" / "out" / "copy.txt").write_bytes(b"xx\n")
     laptop.podctl("stop", "hello", "-y")
     (left,) = laptop.living_pods()
+    laptop.job()
     laptop.podctl("run", "hello", "-y")
     locked = (laptop.folder / "locks" / "hello.json").read_bytes()
     synced = laptop.podctl("sync", "hello-0001", "-y")
