@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from controller.clock import Clock
 from controller.engine.decision_log import log_decision, log_incident
 from controller.engine.outcomes import LeaseOutcome, UnexpectedFailure
+from controller.engine.repetition import Repetitions
 from controller.incident import Incident, attempt
 from controller.planner.actions import Action, Done, NeedsOperator, Wait
 from controller.planner.decide import decide
@@ -81,10 +82,11 @@ def drive(
     """Drive one lease as far as it goes; `plan` is pure, `watch` shows each decision.
 
     Returns Done when nothing is left to do, and NeedsOperator when the user must decide: also when
-    an action, an observation or a decision keeps raising an unexpected exception. Signals, and the
-    errors that say that another process owns the state, are raised at once.
+    an action, an observation or a decision keeps raising an unexpected exception, or one action
+    is decided again and again without a pause. Signals, and the errors that say that another
+    process owns the state, are raised at once.
     """
-    incidents = _Incidents(recorder, policy, clock)
+    incidents, repetitions = _Incidents(recorder, policy, clock), Repetitions()
     while True:
         action = attempt(partial(_next, world, policy, watch, plan, incidents.repeated))
         if isinstance(action, Incident):
@@ -95,6 +97,8 @@ def drive(
         incidents.clear(None)
         if isinstance(action, Done | NeedsOperator):
             return action
+        if stuck := repetitions.add(action):
+            return stuck
         if isinstance(action, Wait):
             clock.wait(action.seconds)
         else:

@@ -39,6 +39,7 @@ from controller.providers.base import (
     is_booting,
     is_up,
 )
+from state.locks import Locks
 
 LIST_EVERY = 20.0  # seconds between listings while the agent answers
 
@@ -152,6 +153,7 @@ class Observer:
             paid_until=self._paid_until(lease_state),
             spent_usd=self._spent(),
             cap_usd=self.context.cap_usd,
+            superseded=lease_state.superseded(self._locks()),
         )
 
     # -- local files -----------------------------------------------------------------------------
@@ -181,6 +183,13 @@ class Observer:
             return frozenset()
         intervals = self.context.ledger.intervals(open_only=True)
         return frozenset(row.pod_id for row in intervals if row.lease == lease_state.lease)
+
+    def _locks(self) -> dict[str, str]:
+        """The locks in force: stage → the run that passed."""
+        locks = Locks(self.context.journal.connection)
+        stages = {stage.name for stage in self.context.stages.values()}
+        found = (locks.current(stage) for stage in stages)
+        return {lock.stage: lock.run for lock in found if lock is not None and lock.run}
 
     def _spent(self) -> float:
         wall = self.context.clock.wall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +28,20 @@ class Unfetched:
     @property
     def runs(self) -> str:
         return ", ".join(self.lease_state.unpulled)
+
+    def locked_meanwhile(self, locks: Mapping[str, str]) -> str:
+        """Why the pod is left stopped, for its start would resume a job; `locks`: stage → run."""
+        superseded = self.lease_state.superseded(locks)
+        run = next((run for run in self.lease_state.unpulled if run in superseded), None)
+        if run is None:
+            return ""
+        stage = next(facts.stage for facts in self.lease_state.runs if facts.run == run)
+        return (
+            f"the outputs of {self.runs} stay on pod {self.lease_state.pod}: its start may "
+            f"continue {run}, and {stage} is locked by {superseded[run]}; podctl stop {run} "
+            f"--terminate --abandon REASON discards them, podctl unlock {stage} --reason REASON "
+            "allows the download"
+        )
 
     def question(self) -> str:
         """The question to the user, with purpose and price."""
@@ -60,7 +75,11 @@ def fetch(session: ProjectSession, options: RunOptions) -> PodctlError | None:
     its outputs is shown instead.
     """
     failed: PodctlError | None = None
+    locks = {lock.stage: lock.run for lock in session.locks().values() if lock.run}
     for entry in unfetched(session, options.stages):
+        if locked := entry.locked_meanwhile(locks):
+            options.terminal.say(locked)
+            continue
         if not _agreed(entry, options):
             run = entry.lease_state.unpulled[0]
             options.terminal.say(f"podctl sync {run} -y downloads the outputs of {entry.runs}")

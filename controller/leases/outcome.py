@@ -18,7 +18,7 @@ from controller.errors import (
 from controller.leases import environment_failure
 from controller.leases.resting_pod import resting_line
 from controller.planner.actions import NeedsOperator
-from controller.planner.lease_state import OVERDUE
+from controller.planner.lease_state import OVERDUE, SUPERSEDED
 from controller.planner.policy import DRILL
 from controller.project.run_folder import RunFolder
 from controller.runtime.checkpoint import newest_step
@@ -139,6 +139,7 @@ def _failure(context: RunContext, run: str, outcome: str, why: str) -> PodctlErr
         "bad-image": (Refused, BAD_IMAGE),
         "no-sshd": (PodctlError, NO_SSHD),
         "stopped": (PodctlError, f"podctl run {stage}"),
+        SUPERSEDED: (PodctlError, f"podctl take {run} copies its files into the project"),
         "time-up": (TimeUp, f"podctl run {stage} resumes it, within max_hours and --budget"),
         OVERDUE: (
             ArtifactsNotSafe,

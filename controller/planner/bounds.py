@@ -23,6 +23,9 @@ def due(observation: Observation, policy: Policy) -> str | None:
         return "stopped by the user"
     if observation.lease.ending:
         return "only its files are wanted"
+    current = observation.lease.current
+    if current is not None and (locked := observation.locked_by_other(current)):
+        return locked
     if observation.over_cap:
         spent, cap = observation.local.spent_usd, observation.local.cap_usd
         return f"{OVER_BUDGET} ${spent:.2f} of ${cap:.2f} spent"

@@ -85,7 +85,7 @@ def _drive(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     if pod is not None and not run.started and (wrong := spec_mismatch(lease_state, pod, policy)):
         return replace(observation, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run
-        return conclude(run, lease_state.abandon)
+        return conclude(observation, run)
     if run.disk_full and not run.started and lease_state.used_before:
         return replace(observation, policy, f"with what an earlier run left there, {run.broken}")
     if run.broken and not run.started:
@@ -151,6 +151,8 @@ def _exited(observation: Observation, policy: Policy, run: RunFacts, pod: Pod) -
         return Wait(policy.poll_boot, "for the pod to start again")
     if not lease_state.parked:  # in case of ERROR its bill shows whether it stopped
         return bill_wait(observation) or ConfirmParked(pod.id)
+    if locked := _locked_meanwhile(observation):
+        return Finish(run.run, "unpulled" if run.started else "not-begun", locked)
     if pod.id in observation.pods.stopped_elsewhere:
         return NeedsOperator(
             "artifacts-not-safe",
@@ -178,6 +180,14 @@ def _exited(observation: Observation, policy: Policy, run: RunFacts, pod: Pod) -
         f"Pod {pod.id} is stopped and {why}; its files exist nowhere else.",
         f"{again}, or podctl stop --terminate --abandon REASON",
     )
+
+
+def _locked_meanwhile(observation: Observation) -> str | None:
+    """Why the pod stays stopped: at its start it resumes a job whose stage is locked by now."""
+    lease_state = observation.lease
+    runs = (run for run in lease_state.runs if run.run in lease_state.unpulled)
+    whys = (observation.locked_by_other(run) for run in runs)
+    return next((f"its pod is stopped, and {why}" for why in whys if why), None)
 
 
 def _unbootable(observation: Observation, policy: Policy, run: RunFacts) -> Action | None:

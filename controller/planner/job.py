@@ -18,7 +18,7 @@ from controller.planner.actions import (
     Wait,
 )
 from controller.planner.bounds import OVER_BUDGET, OVER_TIME, asked, due, stop_job
-from controller.planner.lease_state import RunFacts
+from controller.planner.lease_state import SUPERSEDED, RunFacts
 from controller.planner.observation import Observation
 from controller.planner.policy import DRILL, Policy
 from controller.planner.replacement import replace, restart
@@ -136,12 +136,9 @@ def _ended(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     assert observation.job.contact is not None
     assert observation.job.contact.status is not None
     ended = observation.job.contact.status.exit
+    ending = observation.lease.ending or observation.locked_by_other(run) is not None
     bad_host = ended is not None and ended.reason == "preflight"
-    if (
-        bad_host
-        and observation.lease.pods_tried < policy.generations
-        and not observation.lease.ending
-    ):
+    if bad_host and observation.lease.pods_tried < policy.generations and not ending:
         assert ended is not None
         if run.started:
             return RejectHost(run.run, ended.detail)
@@ -151,12 +148,7 @@ def _ended(observation: Observation, policy: Policy, run: RunFacts) -> Action:
             run.run, again=True, at=observation.wall
         )  # reported by an earlier host with the same disk
     stalled = ended is not None and ended.reason == "stalled"
-    if (
-        stalled
-        and run.starts <= policy.stalls
-        and not observation.lease.ending
-        and not run.stopping
-    ):
+    if stalled and run.starts <= policy.stalls and not ending and not run.stopping:
         assert ended is not None
         return StartJob(run.run, again=True, at=observation.wall, why=f"it stalled: {ended.detail}")
     return _bring(observation, policy, run)
@@ -223,8 +215,12 @@ def _with_backoff(observation: Observation, policy: Policy, action: Action, what
     )
 
 
-def conclude(run: RunFacts, abandon: str | None) -> Action:
-    """The next action for a pulled run; an abandoned one is neither judged nor locked."""
+def conclude(observation: Observation, run: RunFacts) -> Action:
+    """The next action for a pulled run.
+
+    One that was abandoned, or whose stage another run has locked, is neither judged nor locked.
+    """
+    abandon = observation.lease.abandon
     if run.locked:
         return Finish(run.run, "passed")
     if run.stopping:
@@ -237,6 +233,8 @@ def conclude(run: RunFacts, abandon: str | None) -> Action:
         return Finish(run.run, "failed", f"the job ended with {run.rc} ({run.reason})")
     if abandon:
         return Finish(run.run, "abandoned", abandon)
+    if locked := observation.locked_by_other(run):
+        return Finish(run.run, SUPERSEDED, locked)
     if run.verdict is None:
         return Judge(run.run)
     if run.broken:

@@ -7,6 +7,7 @@ the create call. A *run* is one attempt at one stage. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.planner.run_facts import RunFacts as RunFacts
@@ -14,6 +15,7 @@ from controller.planner.steps import Step as Step
 
 SAME_LIFE = 5.0  # seconds by which reports of one start may differ
 OVERDUE = "overdue"  # outcome of a run whose pod continued beyond every grace period
+SUPERSEDED = "superseded"  # outcome of a run whose stage another run has locked meanwhile
 NOTHING_LEFT = ("pod-lost", "not-begun")  # outcomes of runs of which no pod has anything
 
 
@@ -107,6 +109,11 @@ class LeaseState:
         """All names by which a user may refer to the lease."""
         runs = (name for run in self.runs for name in (run.run, run.stage))
         return frozenset((self.lease, *runs, *self.pods))
+
+    def superseded(self, locks: Mapping[str, str]) -> dict[str, str]:
+        """The runs whose stage another run has locked, with that run; `locks`: stage → run."""
+        others = {run.run: locks.get(run.stage, run.run) for run in self.runs}
+        return {run: other for run, other in others.items() if run != other}
 
     @property
     def current(self) -> RunFacts | None:

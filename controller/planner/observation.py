@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.planner.boot_log import BootFault
-from controller.planner.lease_state import SAME_LIFE, LeaseState
+from controller.planner.lease_state import SAME_LIFE, LeaseState, RunFacts
 from controller.planner.unpulled_files import UnpulledFiles
 from controller.providers.base import Offer, Pod, PodStatus
 from remote.contract import GuardReport, Status
@@ -120,6 +120,8 @@ class LocalObservation:
     paid_until: float = 0.0  # Unix seconds at which the parked pod's last compute interval ended
     spent_usd: float = 0.0  # by this lease
     cap_usd: float | None = None  # at which the job writes a checkpoint and is stopped
+    # Runs of the lease whose stage is locked by another run, with that run.
+    superseded: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,11 @@ class Observation:
     @property
     def over_cap(self) -> bool:
         return self.local.cap_usd is not None and self.local.spent_usd >= self.local.cap_usd
+
+    def locked_by_other(self, run: RunFacts) -> str | None:
+        """Why `run` must neither work nor be locked: another run has locked its stage."""
+        other = self.local.superseded.get(run.run)
+        return f"{run.stage} is locked by {other}" if other else None
 
     @property
     def unguarded_for(self) -> float:

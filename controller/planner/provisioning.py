@@ -16,7 +16,7 @@ from controller.planner.actions import (
     Wait,
 )
 from controller.planner.capacity_wait import ask_again
-from controller.planner.lease_state import LeaseState, RunFacts
+from controller.planner.lease_state import SUPERSEDED, LeaseState, RunFacts
 from controller.planner.observation import Listing, Observation
 from controller.planner.policy import Policy
 from controller.providers.base import Offer, Pod
@@ -45,6 +45,8 @@ def rent(observation: Observation, policy: Policy) -> Action:
     assert current is not None
     if lease_state.stop:
         return Finish(current.run, "stopped", "stopped by the user")
+    if locked := observation.locked_by_other(current):
+        return Finish(current.run, SUPERSEDED, locked)
     if current.started and not current.pulled and not lease_state.shared_disk:
         return Finish(
             current.run, "pod-lost", "the pod is gone; files that were pulled before are kept"

@@ -31,7 +31,8 @@ def restart(observation: Observation, policy: Policy, run: RunFacts, why: str) -
 
 
 def _may_restart(observation: Observation, policy: Policy, run: RunFacts) -> bool:
-    wanted = policy.may_rent and not observation.lease.ending and not observation.over_cap
+    ending = observation.lease.ending or observation.locked_by_other(run) is not None
+    wanted = policy.may_rent and not ending and not observation.over_cap
     return wanted and run.reworks < policy.reworks
 
 

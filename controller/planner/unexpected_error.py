@@ -46,6 +46,11 @@ def name_of(action: Action) -> str:
     return f"{type(action).__name__} {subject}".strip()
 
 
+def phrase(action: Action) -> str:
+    """The action in words, as they follow "podctl could not"."""
+    return _PHRASES.get(type(action), type(action).__name__).format(action)
+
+
 def bounded(observation: Observation, policy: Policy, action: Action) -> Action:
     """`action`; after an incident a wait; after too many what replaces it."""
     repeated = observation.incidents.get(name_of(action))
@@ -60,8 +65,7 @@ def bounded(observation: Observation, policy: Policy, action: Action) -> Action:
 
 def _ending(observation: Observation, policy: Policy, action: Action, repeated: Repeated) -> Action:
     lease_state, run = observation.lease, observation.lease.current
-    what = _PHRASES.get(type(action), type(action).__name__).format(action)
-    why = f"podctl could not {what}, {repeated.times} times: {repeated.why}"
+    why = f"podctl could not {phrase(action)}, {repeated.times} times: {repeated.why}"
     instead: Action | None = None
     if run is not None and not isinstance(action, Finish):
         rents = isinstance(action, actions.Create | actions.OpenGeneration)

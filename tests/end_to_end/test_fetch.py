@@ -119,3 +119,23 @@ def test_a_failure_of_the_upload_is_none_of_it() -> None:
     look = seen(lease, pod(), contact=agent("absent"), failures={"upload": Failure(9, "x")})
 
     assert not isinstance(decide(look, POLICY), actions.Upload)
+
+
+def test_a_pod_stays_stopped_when_another_run_has_locked_its_stage(laptop: Laptop) -> None:
+    """Its start could continue the older job, and its files would replace those of the lock."""
+    laptop.write()
+    laptop.detach()
+    (laptop.ended().parent / "work" / "out" / "copy.txt").write_bytes(b"xx\n")
+    laptop.podctl("stop", "hello", "-y")
+    (left,) = laptop.living_pods()
+    laptop.job()
+    laptop.podctl("run", "hello", "-y")
+    locked = (laptop.folder / "locks" / "hello.json").read_bytes()
+    synced = laptop.podctl("sync", "hello-0001", "-y")
+
+    assert "hello is locked by hello-0002" in synced.err
+    assert f"the outputs of hello-0001 stay on pod {left['id']}" in synced.err
+    assert (laptop.folder / "locks" / "hello.json").read_bytes() == locked
+    assert [(one["id"], one["status"]) for one in laptop.living_pods()] == [(left["id"], "EXITED")]
+    laptop.podctl("stop", "hello-0001", "--terminate", "--abandon", "superseded", "-y")
+    laptop.assert_done(pods=2)

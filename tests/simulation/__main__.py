@@ -3,6 +3,7 @@
     --only SEED       one history, with its journal
     --mutant NAME     with a seeded bug: with this bug seeded
     --corpus          the seeds that failed once
+    --bias WORD       with more of these faults; may be repeated
 
 Exit code 1 when an invariant did not hold; the seed is printed and replays.
 """
@@ -84,9 +85,9 @@ def batches(start: int, count: int) -> Iterator[range]:
         yield range(first, min(first + BATCH, start + count))
 
 
-def trace(seed: int) -> str:
+def trace(seed: int, bias: frozenset[str] = NO_BIAS) -> str:
     """The journal of one history as text."""
-    world = World(seed)
+    world = World(seed, bias)
     history = world.live()
     journal = Journal(world.host.database)
     lines = [f"seed {seed}: {history.violation or 'every invariant held'}", f"{history.tally}"]
@@ -103,11 +104,11 @@ def trace(seed: int) -> str:
 def main() -> int:
     asked = _parser().parse_args()
     if asked.only is not None:
-        say(trace(asked.only))
+        say(trace(asked.only, frozenset(asked.bias)))
         return 0
     began = time.monotonic()
     seeds = corpus() if asked.corpus else None
-    bias = NO_INJECTED_ERROR if asked.corpus else NO_BIAS
+    bias = NO_INJECTED_ERROR if asked.corpus else frozenset(asked.bias)
     work = [seeds] if seeds is not None else list(batches(asked.start, asked.seeds))
     total = Sum()
     with ProcessPoolExecutor(asked.jobs) as pool:
@@ -124,7 +125,8 @@ def main() -> int:
         "mutant": asked.mutant,
     }
     for seed, violation in total.violations[:SHOWN]:
-        say(f"seed {seed}: {violation}\n  python -m tests.simulation --only {seed}")
+        biased = "".join(f" --bias {word}" for word in asked.bias)
+        say(f"seed {seed}: {violation}\n  python -m tests.simulation --only {seed}{biased}")
     say(json.dumps(report) if asked.json else "  ".join(f"{k} {v}" for k, v in report.items()))
     return 1 if total.violations else 0
 
@@ -140,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", type=int, help="play one seed and print its journal")
     parser.add_argument("--mutant", default="", choices=["", *MUTANTS], metavar="NAME")
+    parser.add_argument("--bias", action="append", default=[], metavar="WORD")
     parser.add_argument("--corpus", action="store_true")
     parser.add_argument("--json", action="store_true")
     return parser

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from controller.engine.lease_context import LeaseContext, pinned, unpinned
 from controller.engine.loop import drive
 from controller.engine.observer import Observer
+from controller.engine.repetition import REPEATED
 from controller.errors import PodctlError
 from controller.leases.renewal import reusable
 from controller.leases.stop_requests import StopRequestWorld
@@ -68,6 +69,7 @@ class Host:
     driven: DrivenLease | None = None
     on_closed: Callable[[LeaseState], None] = lambda _: None
     on_parked: Callable[[LeaseState], None] = lambda _: None
+    on_repeated: Callable[[str], None] = lambda _: None
     on_forced: Callable[[str], None] = lambda _: None
     injected_error: InjectedError = field(default_factory=InjectedError)
     requests: StoredRequests = field(default_factory=StoredRequests)
@@ -248,6 +250,8 @@ class SimulatedController:
             )
         finally:
             self.host.driven = None
+        if isinstance(end, NeedsOperator) and REPEATED in end.what:
+            self.host.on_repeated(end.what)
         lease_state = context.lease_state()
         if isinstance(end, Done) and end.outcome == "parked":
             self.host.on_parked(lease_state)

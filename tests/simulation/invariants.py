@@ -39,6 +39,7 @@ class InvariantChecker:
         self.host.on_closed = self.lease_closes
         self.host.on_parked = self.lease_parks
         self.host.on_forced = self.lease_is_forced
+        self.host.on_repeated = self.action_is_repeated
 
     def check(self) -> None:
         """I1 and I1b: no pod runs longer than it may, and never two of one lease."""
@@ -166,6 +167,10 @@ class InvariantChecker:
                 raise Violation(f"I10: {lease} was given up and {machine.id} {machine.status}")
             if Ledger(self.host.database).intervals(pod_id=machine.id, open_only=True):
                 raise Violation(f"I10: {lease} was given up and {machine.id} is open in the ledger")
+
+    def action_is_repeated(self, what: str) -> None:
+        """I13: no action is carried out again and again without a pause."""
+        raise Violation(f"I13: {what}")
 
     def all_given_up(self) -> None:
         """I10: every lease that the user gave up is closed."""

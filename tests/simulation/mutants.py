@@ -6,7 +6,8 @@ Each removes one safeguard from the real code, or from the simulated world.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -34,6 +35,13 @@ def _world(**changes: Any) -> Mutant:
     return lambda: patch.object(World, "__init__", begin)
 
 
+@contextmanager
+def _locked_stage_again() -> Iterator[None]:
+    """A locked stage is run again, and the planner does not see its lock."""
+    with _world(respects_locks=False)(), planner_mutants.locks_unread():
+        yield
+
+
 def _policy(**changes: Any) -> Policy:
     return dataclasses.replace(POLICY, **changes)
 
@@ -51,8 +59,10 @@ MUTANTS: dict[str, Mutant] = {
     "panic": planner_mutants.panic,
     "no_verification": _world(verifies=False),
     "pull_trusted": executor_mutants.pull_trusted,
-    "locked_stage_again": _world(respects_locks=False),
+    "locked_stage_again": _locked_stage_again,
+    "locks_unread": planner_mutants.locks_unread,
     "delete_trusted": planner_mutants.delete_trusted,
+    "asks_without_pause": planner_mutants.asks_without_pause,
     "absence_trusted": executor_mutants.absence_trusted,
     "surplus_unbooked": planner_mutants.surplus_unbooked,
     "no_sweep": planner_mutants.no_sweep,
@@ -68,6 +78,7 @@ MUTANTS: dict[str, Mutant] = {
     "pod_is_believed": planner_mutants.pod_is_believed,
     "any_owner_hears": executor_mutants.any_owner_hears,
     "request_heard_twice": executor_mutants.request_heard_twice,
+    "warm_for_any_run": executor_mutants.warm_for_any_run,
 }
 
 # The bad luck in which the rarer ones show; the others show in any.
@@ -79,6 +90,7 @@ BIASES: dict[str, frozenset[str]] = {
     "no_controller_lock": frozenset({"two"}),
     "pull_trusted": frozenset({"pull"}),
     "delete_trusted": frozenset({"delete"}),
+    "asks_without_pause": frozenset({"delete"}),
     "absence_trusted": frozenset({"hidden"}),
     "surplus_unbooked": frozenset({"create", "late", "kill", "stop"}),
     "no_sweep": frozenset({"create", "late", "kill", "stop"}),
@@ -94,4 +106,9 @@ BIASES: dict[str, frozenset[str]] = {
     "warm_for_any_run": frozenset({"warm"}),
 }
 # The first seed to try, of what shows in one of some thousand histories.
-FIRST: dict[str, int] = {"late_start_is_ours_alone": 1400, "delete_trusted": 73}
+FIRST: dict[str, int] = {
+    "asks_without_pause": 88,
+    "delete_trusted": 73,
+    "late_start_is_ours_alone": 1400,
+    "locks_unread": 88880256,
+}

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from controller.planner import actions, job, pending_termination, provisioning, teardown
 from controller.planner import decide as planner
+from controller.planner.lease_state import LeaseState
 from controller.planner.observation import Observation
 from controller.planner.policy import Policy
 from controller.providers.base import PodStatus
@@ -52,11 +53,30 @@ def panic() -> Iterator[None]:
 @contextmanager
 def delete_trusted() -> Iterator[None]:
     """A pod counts as terminated once the order was accepted."""
+    confirm = pending_termination._confirm_termination
 
-    def gone(_: Observation, __: Policy, debt: Any) -> actions.Action:
-        return actions.ConfirmGone(debt.pod) if debt.clean else actions.Terminate(debt.pod, "")
+    def gone(observation: Observation, policy: Policy, debt: Any) -> actions.Action:
+        return actions.ConfirmGone(debt.pod) if debt.clean else confirm(observation, policy, debt)
 
     with patch.object(pending_termination, "_confirm_termination", gone):
+        yield
+
+
+@contextmanager
+def asks_without_pause() -> Iterator[None]:
+    """A pod that was given up is terminated again at once until it is gone."""
+
+    def again(_: Observation, __: Policy, debt: Any) -> actions.Action:
+        return actions.ConfirmGone(debt.pod) if debt.clean else actions.Terminate(debt.pod, "")
+
+    with patch.object(pending_termination, "_confirm_termination", again):
+        yield
+
+
+@contextmanager
+def locks_unread() -> Iterator[None]:
+    """The planner does not see that another run has locked a stage meanwhile."""
+    with patch.object(LeaseState, "superseded", lambda *_: {}):
         yield
 
 

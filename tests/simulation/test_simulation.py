@@ -34,6 +34,11 @@ def test_a_create_whose_outcome_is_not_written_is_looked_for() -> None:
     assert total.violations == []
 
 
+def test_a_pod_does_not_continue_a_job_whose_stage_is_locked_by_another_run() -> None:
+    """It ignored its stop and was parked; a later sync must not start it again for its files."""
+    assert play_all([88880256]).violations == []
+
+
 @pytest.mark.timeout(900)  # two core-minutes, shared with whatever else the machine does
 def test_fresh_histories_hold_every_invariant() -> None:
     """I1 to I5, I9 and I10 after every event of two thousand histories; a failing seed replays."""
