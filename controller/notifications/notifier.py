@@ -131,7 +131,7 @@ class Notifier:
             settle(event, name, PROCESS_REDACTOR(clean_line(str(error))))
             return False
         if isinstance(failure, Incident):  # of Apprise perhaps; the other messages go on
-            self.outbox.unclear(event, name, PROCESS(clean_line(failure.text)))
+            self.outbox.unclear(event, name, PROCESS_REDACTOR(clean_line(failure.text)))
             return False
         self.outbox.sent(event, name)
         return True
