@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from controller.cli.names import run_names
@@ -34,6 +36,7 @@ def command(
     from controller.leases.options import RunOptions
     from controller.leases.run_result import results_of, unfinished_runs
     from controller.orphans.warnings import with_orphan_warnings
+    from state.contention import Contention
 
     project = project_driven(terminal)
     project.prepare()
@@ -46,7 +49,9 @@ def command(
         give_secrets=give_secrets,
         stages=stages,
     )
-    unfinished = unfinished_runs(project)
+    # The database may be busy: reading it waits as the rest of the command does.
+    read = partial(unfinished_runs, project)
+    unfinished = Contention(terminal.warn).call(read) if terminal.json else ()
     with with_orphan_warnings(project, terminal):
         sync(project, options)
     if terminal.json:

@@ -64,7 +64,7 @@ def _confirm_termination(
     if known or absent >= policy.settle:
         return bill_wait(observation) or _book_end(observation, pending)
     why = f"until {pending.pod} stays out of the listing"
-    return Wait(policy.poll_boot, why, observation.now + policy.settle - absent)
+    return Wait(policy.poll_boot, why, listing.started + policy.settle - absent)
 
 
 def _overdue(observation: Observation, policy: Policy, pod: str) -> Action | None:

@@ -137,7 +137,7 @@ def _probe(observation: Observation, policy: Policy) -> Action:
     if observation.provider.listing is None:
         return wait_for_provider(observation, policy, "to see whether the create went through")
     if (unclear := unclear_for(observation)) < policy.settle:
-        until = observation.now + policy.settle - unclear
+        until = observation.provider.listing.started + policy.settle - unclear
         return Wait(policy.poll_boot, "to see whether the create went through", until)
     return _next_offer(observation, policy, observation.lease.current)
 

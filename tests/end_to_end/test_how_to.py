@@ -15,7 +15,7 @@ from tests.end_to_end.how_to_faults import FAULTS, play
 from tests.support.emulated_cloud import EmulatedCloud
 from tests.support.shell import Shell
 
-PROJECTS = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
+PROJECTS = sorted(path.parent.name for path in FOLDER.glob("*/podctl.toml"))
 pytestmark = pytest.mark.timeout(900)
 # (project, stage, configuration, what says that it goes on by itself)
 CONFIGURED = [

@@ -41,7 +41,7 @@ def test_metrics_and_log_tell_it_and_take_it_back(tmp_path: Path) -> None:
     follower = Follower(tmp_path, 1, "boot")
 
     def told() -> bool:
-        follower.look(search=False)
+        follower.poll(search=False)
         found = progress_file.read(str(tmp_path), 1, "boot")
         assert found is not None
         return found.loss_nan

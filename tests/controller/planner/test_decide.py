@@ -580,7 +580,7 @@ class TestEnding:
         waits = decide(seen(done, wall=100_200.0, **just_started), POLICY)
 
         assert isinstance(waits, actions.Wait)
-        assert waits.until == pytest.approx(1000.0 + 300.0 - 199.0)
+        assert waits.until == pytest.approx(999.0 + 300.0 - 199.0)
         assert decide(seen(done, wall=100_302.0, **just_started), POLICY) == actions.Close("passed")
 
     def test_the_absence_of_an_ended_pod_counts_over_processes(self) -> None:
@@ -592,7 +592,7 @@ class TestEnding:
         waits = decide(seen(owing, wall=100_200.0, **again), POLICY)
 
         assert isinstance(waits, actions.Wait)
-        assert waits.until == pytest.approx(1000.0 + 300.0 - 199.0)
+        assert waits.until == pytest.approx(999.0 + 300.0 - 199.0)
         assert decide(seen(owing, wall=100_302.0, **again), POLICY) == actions.ConfirmGone("p1")
 
     def test_a_late_pod_is_found_by_the_last_sweep(self) -> None:

@@ -375,13 +375,9 @@ def questions(draw: random.Random) -> Iterator[Instruction]:
 
 
 _QUESTIONS = (
-    *(
-        "Have you ever seen {0}?",
-        "What does {0} look like from far away?",
-        "Is that {0} over there?",
-    ),
+    *("Have you ever seen {0}?", "What does {0} look like from far away?"),
     *("Why is this {1} so different from the last one?", "Where can we find {0}?"),
-    *("Who gave you the picture of {0}?", "How would you draw {0}?"),
+    *("Who gave you the picture of {0}?", "Is that {0} over there?", "How would you draw {0}?"),
     *("What is the best thing about {0}?", "Do you like the {1} in my picture?"),
     "Which {1} do you like most?",
 )
