@@ -176,14 +176,15 @@ def park(observation: Observation, policy: Policy, pod_id: str) -> Action:
 
 def _sweep(observation: Observation, policy: Policy) -> Action:
     """Terminate all pods with a nonce of the lease; wait a settle window if a create is unclear."""
-    if observation.provider.listing is None:
+    listing = observation.provider.listing
+    if listing is None:
         return wait_for_provider(observation, policy, "for a last clean listing")
     for pod in observation.ours():
         return terminate_orphan(observation, pod.id, "left over")
     unclear = observation.lease.ambiguous or observation.lease.unsettled
     if unclear and (seconds := unclear_for(observation)) < policy.settle:
         why = "for pods of an unclear create, which may still be listed"
-        return Wait(policy.poll_boot, why, observation.now + policy.settle - seconds)
+        return Wait(policy.poll_boot, why, listing.started + policy.settle - seconds)
     if observation.local.unclosed:  # in the ledger, but gone before the journal had it
         return bill_wait(observation) or ConfirmGone(min(observation.local.unclosed))
     return Close(_outcome(observation))
