@@ -53,13 +53,12 @@ def command(terminal: Terminal, source: str | None) -> int:
                 terminal.say(f"kept the damaged database: {damaged.relative_to(project.root)}")
     if terminal.json:
         terminal.emit_json("podctl/import/1", recovered)
-        return ConnectionLost.exit_code if recovered.unreadable else 0
+        return ConnectionLost.exit_code if recovered.unread else 0
     _show(terminal, recovered)
-    if recovered.unreadable:
+    if recovered.unread:
         raise ConnectionLost(
-            f"{', '.join(recovered.unreadable)} could not be read, so the state of its runs is "
-            "unknown",
-            cause="; ".join(recovered.unreadable.values()),
+            f"{', '.join(recovered.unread)} could not be read, so the state of its runs is unknown",
+            cause="; ".join(recovered.unread.values()),
             hint="podctl import when the pod responds; or podctl gc to terminate it",
         )
     return 0

@@ -45,7 +45,7 @@ def _pod(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> None:
     try:
         orders = _orders_of(recovery, pod, orphan)
     except PodctlError as error:
-        recovery.recovered.unreadable[pod.id] = f"{error.what} {error.cause}".strip()
+        recovery.recovered.unread[pod.id] = f"{error.what} {error.cause}".strip()
         return
     rows = {run: recovery.journal.run(run) for run in orders}
     orders = {run: order for run, order in orders.items() if (row := rows[run]) is None or row.open}

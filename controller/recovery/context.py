@@ -24,9 +24,7 @@ class Recovered:
     billed: list[str] = field(default_factory=list)  # pods that are gone, booked by the bill
     empty: list[str] = field(default_factory=list)  # pods of ours without an unfinished run
     returned: dict[str, list[str]] = field(default_factory=dict)  # pod → runs that ended as lost
-    unreadable: dict[str, str] = field(
-        default_factory=dict
-    )  # pods of ours that cannot be read → why
+    unread: dict[str, str] = field(default_factory=dict)  # pods of ours that cannot be read → why
     others: list[str] = field(default_factory=list)  # podctl's pods with another mark and key
     remarks: list[str] = field(default_factory=list)
 

@@ -33,11 +33,11 @@ def restore(recovery: Recovery) -> None:
     Left out are those that may be on a pod which cannot be read yet.
     """
     orphans = sweep(recovery.owner.connection, recovery.inventory.pods)
-    unreadable = {orphan.stage for orphan in orphans if orphan.pod in recovery.recovered.unreadable}
+    unread = {orphan.stage for orphan in orphans if orphan.pod in recovery.recovered.unread}
     names = [
         run
         for run in sorted({*recovery.inventory.folders, *recovery.inventory.certified})
-        if recovery.journal.run(run) is None and _is_over(recovery, run, unreadable)
+        if recovery.journal.run(run) is None and _is_over(recovery, run, unread)
     ]
     if not names:
         return
@@ -51,12 +51,12 @@ def restore(recovery: Recovery) -> None:
     recovery.journal.close_lease(lease, "imported")
 
 
-def _is_over(recovery: Recovery, run: str, unreadable: set[str]) -> bool:
+def _is_over(recovery: Recovery, run: str, unread: set[str]) -> bool:
     if run in recovery.inventory.certified:
         return True
     order = recovery.inventory.orders.get(run)
     if order is None:
-        return stage_of(run) not in unreadable
+        return stage_of(run) not in unread
     if order.pod in recovery.inventory.absent:
         return True
     if order.pod not in recovery.inventory.living:

@@ -67,12 +67,12 @@ def shell(
 @pytest.mark.parametrize(
     ("text", "demand"),
     [
-        ("[stages.Sft]", "at most 32 of a-z, 0-9, _ and -, beginning with a letter"),
-        (f"[stages.{'s' * 33}]", "at most 32 of a-z, 0-9, _ and -, beginning with a letter"),
-        ('[project]\nname = "a b"', "at most 63 letters, digits"),
+        ("[stages.Sft]", "a letter first, at most 32 in all"),
+        (f"[stages.{'s' * 33}]", "a letter first, at most 32 in all"),
+        ('[project]\nname = "a b"', "letters, digits, dots, - and _, at most 63"),
         ("[project]\nkeep_warm_minutes = 1", "unknown key; it belongs in [pod]"),
         ("keep_warm_minutes = 1", "unknown key; it belongs in [pod]"),
-        ('[notify]\nto = ["OTHER"]', "must begin with PODCTL_NOTIFY"),
+        ('[notify]\nto = ["OTHER"]', "a variable that begins with PODCTL_NOTIFY"),
         ('[project]\napi_base_url = "ftp://a"', "must begin with http:// or https://"),
     ],
 )
