@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controller.status.log_reader import read_local
 from controller.terminal.sanitize import CleanStream
 from controller.terminal.terminal import Terminal
 
@@ -38,7 +38,7 @@ class JobOutput:
         if size == self._offset:
             return
         start = max(self._offset, size - MOST_BYTES)
-        data = _read(path, start, size - start)
+        data = read_local(path, start, size - start)
         skipped = start - self._offset
         self._offset = start + len(data)
         self._write(self._stream.feed(data), run, skipped)
@@ -75,20 +75,10 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _read(path: Path, start: int, length: int) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    with os.fdopen(descriptor, "rb") as file:
-        file.seek(start)
-        return file.read(length)
-
-
 def _tail_offset(path: Path, size: int) -> int:
     """Where the last lines of what is there begin."""
     begin = max(0, size - MOST_BYTES)
-    data = _read(path, begin, size - begin)
+    data = read_local(path, begin, size - begin)
     place = len(data) - data.endswith(b"\n")
     for _ in range(EARLIER_LINES):
         place = data.rfind(b"\n", 0, max(0, place))

@@ -54,15 +54,15 @@ def local_log(path: Path) -> Log:
     return Log(read_local(path), "local copy", at)
 
 
-def read_local(path: Path, offset: int = 0) -> bytes:
-    """The copy here from `offset`; nothing where there is none."""
+def read_local(path: Path, offset: int = 0, length: int = MAX_LOCAL) -> bytes:
+    """At most `length` bytes of the copy here from `offset`; nothing where there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return b""
     with os.fdopen(descriptor, "rb") as file:
         file.seek(offset)
-        return file.read(MAX_LOCAL)
+        return file.read(length)
 
 
 def last_lines(data: bytes, count: int | None) -> bytes:
