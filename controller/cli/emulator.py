@@ -19,6 +19,7 @@ from controller.cli.emulator_choice import (
 from controller.cli.options import json_option
 from controller.errors import NotFound, Refused, UsageError
 from controller.project.project import Project
+from controller.providers.emulator_keys import storage_key
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
 
@@ -216,6 +217,10 @@ def env(terminal: Terminal, port: int | None, state: Path | None) -> None:
 def _export(terminal: Terminal, base_url: str, key: str) -> None:
     terminal.data(f"export RUNPOD_API_BASE_URL={base_url}")
     terminal.data(f"export RUNPOD_API_KEY={shlex.quote(key)}", secret=True)
+    access, secret = storage_key(key)
+    terminal.data(f"export RUNPOD_S3_ENDPOINT_URL='{base_url}/s3/{{data_center}}'")
+    terminal.data(f"export RUNPOD_S3_ACCESS_KEY={access}")
+    terminal.data(f"export RUNPOD_S3_SECRET_KEY={secret}", secret=True)
 
 
 def _checked(key: str | None) -> str | None:

@@ -72,6 +72,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "unlock": (('podctl unlock sft --reason "new data"', "so that it can run again"),),
     "import": (("podctl import", "after .podctl/state.db was lost"),),
     "allow-link": (("podctl allow-link checkpoints", "a link to a larger disk"),),
+    "volume": (
+        ("podctl volume create data --size 100 --data-center EUR-IS-1", "bills until deleted"),
+        ("podctl volume put data/ inputs", "a folder, before anything is rented"),
+        ("podctl volume get podctl/runs/sft-0001/work/out", "a run's files, without a pod"),
+    ),
     "schema": (("podctl schema --write", "for an editor, after a git clone"),),
     "completion": (
         ('eval "$(podctl completion bash)"', "in ~/.bashrc"),

@@ -52,6 +52,7 @@ GROUPS = {
         "allow-link": "Allow outputs to be written through a link that leaves the project.",
     },
     "Set up": {
+        "volume": "List, create and delete network volumes; copy their files without a pod.",
         "schema": "Print the JSON schema of podctl.toml, for editors.",
         "completion": "Print the completion script of bash, zsh or fish.",
     },
@@ -126,6 +127,7 @@ class Podctl(click.Group):
                         "RUNPOD_API_KEY_FILE",
                         "a private file with the key (default: ~/.runpod/config.toml)",
                     ),
+                    ("RUNPOD_S3_ACCESS_KEY", "for podctl volume, with RUNPOD_S3_SECRET_KEY"),
                     ("RUNPOD_API_BASE_URL", "another API endpoint, such as `podctl emulator`"),
                     ("NO_COLOR", "no colour"),
                     ("PODCTL_DEBUG", "1: show the traceback of an error"),

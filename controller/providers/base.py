@@ -257,6 +257,14 @@ class Provider(Protocol):
         """Every network volume of the account."""
         ...
 
+    def create_volume(self, name: str, size_gb: int, data_center: str) -> NetworkVolume:
+        """Make a network volume, which bills until it is deleted. Not idempotent, never retried."""
+        ...
+
+    def delete_volume(self, volume_id: str) -> bool:
+        """Delete a network volume with its files. Idempotent; False after a 404."""
+        ...
+
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:
         """The provider's hourly records that touch [since, until]."""
         ...

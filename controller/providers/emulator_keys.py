@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -78,6 +79,15 @@ def key_for(base_url: str, environ: Mapping[str, str]) -> str | None:
     port = _port(base_url)
     keys = (entry.api_key for entry in registered(environ) if _port(entry.base_url) == port)
     return next(keys, None) if port else None
+
+
+def storage_key(api_key: str) -> tuple[str, str]:
+    """The emulator's key pair of the storage API: access key and secret.
+
+    It follows from the API key, so that whoever has one has both.
+    """
+    secret = hashlib.sha256(f"storage {api_key}".encode()).hexdigest()
+    return "user_emulator", f"rps_{secret[:40].upper()}"
 
 
 def register(document: bytes, base_url: str, environ: Mapping[str, str]) -> Path:

@@ -3,9 +3,9 @@
     list, get, offers, catalog, inventory,   THROTTLED, OUTAGE, TRANSIENT
     volumes, billing, container_log,
     last_change, account, register_key,
-    stop, terminate
+    stop, terminate, delete_volume
     start                                    THROTTLED, OUTAGE, TRANSIENT that was not sent
-    create                                   never: the caller finds out the result
+    create, create_volume                    never: the caller finds out the result
     system_log                               never: the next observation reads it
 
 REFUSED, CAPACITY and CONFLICT are final: they are raised at once.
@@ -98,6 +98,12 @@ class Retrying:
 
     def volumes(self) -> tuple[NetworkVolume, ...]:
         return self._retry(_is_temporary, self.provider.volumes)
+
+    def create_volume(self, name: str, size_gb: int, data_center: str) -> NetworkVolume:
+        return self.provider.create_volume(name, size_gb, data_center)
+
+    def delete_volume(self, volume_id: str) -> bool:
+        return self._retry(_is_temporary, lambda: self.provider.delete_volume(volume_id))
 
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:
         return self._retry(_is_temporary, lambda: self.provider.billing(since, until))

@@ -138,6 +138,12 @@ class SimulatedAccount:
     def volumes(self) -> tuple[NetworkVolume, ...]:
         return ()
 
+    def create_volume(self, name: str, size_gb: int, data_center: str) -> NetworkVolume:
+        raise NotImplementedError("the simulated cloud has no network volumes")
+
+    def delete_volume(self, volume_id: str) -> bool:
+        raise NotImplementedError("the simulated cloud has no network volumes")
+
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:
         return self._read(self.cloud.records)
 

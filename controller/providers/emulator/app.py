@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from controller.providers.emulator.account.pods import Pods
 from controller.providers.emulator.api.account import account_routes
@@ -22,6 +22,7 @@ from controller.providers.emulator.cloud import Cloud
 from controller.providers.emulator.container.hosts import PodHost
 from controller.providers.emulator.errors import Problem
 from controller.providers.emulator.faults.request_log import RequestLog
+from controller.providers.emulator.storage.api import BASE, StorageApi
 
 COLLECT_SECONDS = 0.2  # interval between two checks of the balance
 
@@ -43,7 +44,19 @@ def make_app(service: Service) -> ASGIApp:
         exception_handlers={Problem: _problem, HTTPException: _http_problem},
     )
     inner.router.redirect_slashes = False
-    return EmulatorMiddleware(inner, service.cloud, log)
+    return Front(EmulatorMiddleware(inner, service.cloud, log), StorageApi(service.cloud))
+
+
+class Front:
+    """Sends each request to the API that its path belongs to."""
+
+    def __init__(self, api: ASGIApp, storage: ASGIApp) -> None:
+        self._api = api
+        self._storage = storage
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        storage = scope["type"] == "http" and scope["path"].startswith(BASE)
+        await (self._storage if storage else self._api)(scope, receive, send)
 
 
 async def _problem(_: Request, error: Exception) -> Response:

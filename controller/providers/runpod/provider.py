@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins  # `list` is a method here
 import time
 from collections.abc import Callable
+from urllib.parse import quote
 
 from controller.credentials.secret import Secret
 from controller.providers.base import (
@@ -167,6 +168,28 @@ class RunPod:
             "list the volumes", "GET", "/v2/network-volumes", missing=Kind.REFUSED
         )
         return self._client.collection(request, "networkVolumes", models.volume)
+
+    def create_volume(self, name: str, size_gb: int, data_center: str) -> NetworkVolume:
+        """Make a network volume. Never repeated."""
+        request = RequestKind(
+            "create a network volume", "POST", "/v2/network-volumes", missing=Kind.REFUSED,
+            creates=True,
+        )  # fmt: skip
+        body = {"name": name, "size": size_gb, "dataCenter": data_center}
+        document, response = self._client.call(request, json=body, seconds=CREATE_SECONDS)
+        return parsed(request, response, models.volume, document)
+
+    def delete_volume(self, volume_id: str) -> bool:
+        """Delete a network volume; False if it is unknown, which is no error."""
+        path = f"/v2/network-volumes/{quote(volume_id, safe='')}"
+        request = RequestKind("delete a network volume", "DELETE", path)
+        try:
+            self._client.call(request)
+        except ProviderError as error:
+            if not is_missing(error):
+                raise
+            return False
+        return True
 
     def billing(self, since: float, until: float) -> tuple[BillingRecord, ...]:
         """The hourly records that touch [since, until]."""

@@ -40,6 +40,7 @@ name). `times` is how often it applies (null: always), `skip` how many calls it 
     delete_ambiguous    done, and the connection is cut
     pod_key_denied      403 for every pod-scoped key; `match` by method and path narrows it
     cdn_block           403 as an HTML page, code 1010, before the key is checked
+    lose_object         a finished upload to the storage API leaves no object
     billing_lag         the bill ends `value` seconds ago (null: with the last full hour, UTC)
 """
 
@@ -91,6 +92,7 @@ DEFAULTS: dict[str, dict[str, str]] = {
     "delete_missing": {},
     "pod_key_denied": {},
     "billing_lag": {},
+    "lose_object": {},
 }
 REQUEST_FAULTS = tuple(name for name in DEFAULTS if name in {  # applied by the middleware
     "throttle", "server_error", "bad_gateway", "fail_before_commit", "fail_after_commit",
