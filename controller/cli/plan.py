@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MOST = 8  # rows of offers shown; --json has all of them
 
 
+UPLINK = 100e6 / 8  # bytes per second that the plan assumes
+
+
 @click.command("plan")
 @click.argument("stages", nargs=-1, shell_complete=stage_names)
 @click.option(
@@ -216,6 +219,12 @@ def _show(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
         more = present if sent.bytes_there else ""
         files = words.count(sent.files, "file")
         terminal.prose(f"  {sent.stage} uploads {files}, {words.size(sent.bytes)}{more}")
+        if sent.bytes_ahead:
+            minutes = sent.bytes_ahead / UPLINK / 60
+            terminal.prose(
+                f"  {words.size(sent.bytes_ahead)} of them go to the network volume before "
+                f"renting: {minutes:.1f} minutes at 100 Mbit/s for which no GPU is paid"
+            )
         if sent.environment_of:
             terminal.prose(f"  environment: kept from {sent.environment_of} on the network volume")
     if preview.secrets:

@@ -15,15 +15,13 @@ from controller.cli.options import (
     wide_option,
     yes_option,
 )
-from controller.errors import PodctlError, UsageError
+from controller.errors import ArtifactsNotSafe, PodctlError, UsageError
 from controller.terminal import formatting
 from controller.terminal.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from controller.credentials.secret import Secret
-    from controller.project.project import Project
     from controller.providers.base import NetworkVolume
     from controller.storage.client import StoredFile, VolumeClient
     from controller.storage.folder_transfer import CopyReport
@@ -122,11 +120,18 @@ def create(terminal: Terminal, name: str, size_gb: int, data_center: str, yes: b
 @click.pass_obj
 def delete(terminal: Terminal, volume: str, yes: bool) -> None:
     """Delete a network volume with all of its files."""
+    from controller.leases.run_result import runs_on
     from controller.storage.volume_choice import chosen_volume
 
     project = current_project()
     provider = provider_of(project, terminal)
     chosen = chosen_volume(provider.volumes(), volume, None)
+    if held := runs_on(project, chosen.id):
+        raise ArtifactsNotSafe(
+            f"files of {', '.join(held)} may be on this volume alone",
+            where=chosen.id,
+            hint="podctl sync downloads them; podctl stop RUN --abandon gives them up",
+        )
     if chosen.id == project.config.pod.network_volume_id:
         terminal.warn("podctl.toml uses this volume: pod.network_volume_id")
     question = f"Delete {chosen.id} ({chosen.name}, {chosen.size_gb} GB) and every file on it?"
@@ -225,37 +230,23 @@ def rm(terminal: Terminal, path: str, volume: str | None, yes: bool) -> None:
     wanted = path_on_volume(path)
     if not wanted:
         raise UsageError("name a file or folder", hint="podctl volume delete deletes a volume")
-    chosen, client = _open(terminal, volume)
-    found = matching(client, wanted)
+    chosen, files = _open(terminal, volume)
+    found = matching(files, wanted)
     size = formatting.size(sum(stored.size for stored in found))
     question = f"Delete {formatting.count(len(found), 'file')} ({size}) on {chosen.id}?"
     if not yes and not terminal.confirm(question, "-y"):
         raise PodctlError("nothing was deleted")
     for stored in found:
-        client.delete(stored.path)
+        files.delete(stored.path)
     terminal.say(f"deleted {formatting.count(len(found), 'file')}, {size}")
 
 
 def _open(terminal: Terminal, wanted: str | None) -> tuple[NetworkVolume, VolumeClient]:
     """The volume that is meant and a client for its files."""
-    from controller.storage.client import open_volume
-    from controller.storage.volume_choice import access_to, chosen_volume, environment
+    from controller.storage.volume_choice import open_chosen
 
     project = current_project()
-    volumes = provider_of(project, terminal).volumes()
-    chosen = chosen_volume(volumes, wanted, project.config.pod.network_volume_id)
-    access = access_to(chosen, _emulator(project), environment())
-    terminal.redact.add(access.secret_key.reveal())
-    return chosen, open_volume(access, chosen.id)
-
-
-def _emulator(project: Project) -> tuple[str, Secret] | None:
-    from controller.project.provider import access_of
-
-    if project.config.project.provider != "emulator":
-        return None
-    found = access_of(project)
-    return found.base_url, found.api_key
+    return open_chosen(project, provider_of(project, terminal), wanted)
 
 
 def _progress(terminal: Terminal, verb: str) -> Callable[[TransferProgress], None]:

@@ -28,17 +28,8 @@ from controller.planner.observation import (
     ProviderObservation,
 )
 from controller.planner.pod_spec import hardware
-from controller.providers.base import (
-    Endpoint,
-    Kind,
-    Offer,
-    Pod,
-    PodStatus,
-    ProviderError,
-    endpoint_of,
-    is_booting,
-    is_up,
-)
+from controller.providers.base import Endpoint, Kind, Offer, Pod, PodStatus, ProviderError
+from controller.providers.pod_status import endpoint_of, is_booting, is_up
 from state.locks import Locks
 
 LIST_EVERY = 20.0  # seconds between listings while the agent answers

@@ -27,14 +27,8 @@ from controller.errors import PodctlError
 from controller.planner import actions, pod_spec
 from controller.planner.actions import Action
 from controller.planner.observation import STALE
-from controller.providers.base import (
-    Kind,
-    Offer,
-    Pod,
-    PodSpec,
-    ProviderError,
-    endpoint_of,
-)
+from controller.providers.base import Kind, Offer, Pod, PodSpec, ProviderError
+from controller.providers.pod_status import endpoint_of
 from remote.contract import GuardLimits
 
 UNSENT_PAUSE = 5.0  # seconds before a create that never left this machine is tried again

@@ -5,6 +5,7 @@ The run keeps its recorded settings."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from controller.engine.lease_context import unpinned
@@ -32,6 +33,8 @@ def edits(project: Project, journal: Journal, lease: Lease) -> tuple[str, ...]:
         now = project.stages.get(run.stage)
         lines = _stage_edits(stage, now) if now else (f"podctl.toml has no stage {run.stage} now",)
         here = shape_of(project) if now is None else with_image(shape_of(project), [now])
+        if shape.network_volume_id is not None and not here.data_centers:
+            here = replace(here, data_centers=shape.data_centers)  # those of the volume
         pods = _changes("pod", vars(shape), vars(here), HERE)
         found += [f"{run.id} keeps its recorded settings: {line}" for line in (*lines, *pods)]
     return tuple(found)

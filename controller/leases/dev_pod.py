@@ -58,7 +58,9 @@ def up(project: Project, wanted: Stage, options: RunOptions) -> LeaseState:
     with context.owned("up") as session:
         lease = _opened(session)
         if lease is None:
-            for line in hardware_check.check(project, context.provider, (wanted,), context.shape):
+            session = session.at_volume((wanted,))
+            shape = session.context.shape
+            for line in hardware_check.check(project, context.provider, (wanted,), shape):
                 options.terminal.say(line)
             lease = open_lease(session, (wanted,), options)
         try:

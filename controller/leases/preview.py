@@ -10,6 +10,7 @@ from controller.costs.offer_choice import Funds
 from controller.costs.pricing import NOTHING_RESERVED, Budget, Reserved
 from controller.errors import NoCapacity, UsageError
 from controller.leases.quote import Quote, quote
+from controller.leases.send_ahead import LEAST_BYTES
 from controller.locks.certificate import Certificate
 from controller.planner import pod_spec as order
 from controller.planner.pod_spec import Shape
@@ -18,6 +19,7 @@ from controller.preflight import hardware as hardware_check
 from controller.preflight import pins
 from controller.preflight.obstacles import Findings, examine, unmade_inputs, unmet_needs
 from controller.preflight.program import command_text
+from controller.preflight.volume_place import at_volume
 from controller.project import consent
 from controller.project.installer_settings import applies, settings_of
 from controller.project.pod_settings import shape_of
@@ -43,6 +45,7 @@ class Upload:
     bytes: int
     bytes_there: int = 0  # of them on the network volume, as far as it is known here
     environment_of: str = ""  # the run that made the environment there
+    bytes_ahead: int = 0  # of them sent to the network volume before renting
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,8 @@ def _preview(
     needs: tuple[str, ...],
     found: Findings,
 ) -> RunPreview:
-    shape, pod = order.with_image(shape_of(project), group), project.config.pod
+    pod = project.config.pod
+    shape = at_volume(provider, group, order.with_image(shape_of(project), group))
     policy = Policy(boot=pod.boot_minutes * 60.0)
     understood: tuple[str, ...] = ()
     offered, unfit = None, ""
@@ -205,4 +209,7 @@ def _upload(project: Project, stage: Stage, shape: Shape) -> Upload:
     runs = volume_contents.sent_to(project, shape.network_volume_id)
     there = sum(sent.files[path] for path in volume_contents.there(runs, sent.found.files))
     made = volume_contents.environment_of(project, runs, shape, stage)
-    return Upload(stage.name, len(sent.files), sent.bytes, there, made)
+    ahead = sum(size for size in sent.files.values() if size >= LEAST_BYTES)
+    if project.config.pod.send != "volume":
+        ahead = 0
+    return Upload(stage.name, len(sent.files), sent.bytes, there, made, ahead)

@@ -17,6 +17,7 @@ from controller.planner.journal_fold import lease_state_of
 from controller.planner.lease_state import LeaseState
 from controller.planner.pod_spec import Shape, with_image
 from controller.planner.policy import Policy
+from controller.preflight.volume_place import at_volume
 from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from controller.project.provider import base_url, open_provider
@@ -95,6 +96,16 @@ class ProjectSession:
     def with_image(self, stages: Sequence[Stage]) -> ProjectSession:
         """The same for a pod of `stages`, which may have an image of their own."""
         shape = with_image(self.context.shape, stages)
+        return replace(self, context=replace(self.context, shape=shape))
+
+    def at_volume(self, stages: Sequence[Stage]) -> ProjectSession:
+        """The same for pods where the project's network volume is. Raises as `at_volume`."""
+        shape = at_volume(self.context.provider, stages, self.context.shape)
+        if shape.network_volume_id is not None and shape.data_centers:
+            places = ", ".join(shape.data_centers)
+            self.context.terminal.say(
+                f"pods are rented in {places}, where network volume {shape.network_volume_id} is"
+            )
         return replace(self, context=replace(self.context, shape=shape))
 
     def stages_of(self, lease: Lease) -> tuple[str, ...]:

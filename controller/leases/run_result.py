@@ -44,6 +44,16 @@ def unfinished_runs(project: Project) -> tuple[str, ...]:
         return tuple(run.id for run in Journal(connection).runs(open_only=True))
 
 
+def runs_on(project: Project, volume: str) -> tuple[str, ...]:
+    """The unfinished runs whose pods have this network volume, oldest first."""
+    orders = {run: RunFolder(project.run_dir(run)).order() for run in unfinished_runs(project)}
+    return tuple(
+        run
+        for run, order in orders.items()
+        if order is not None and order.spec.get("shape", {}).get("network_volume_id") == volume
+    )
+
+
 def newest_runs(project: Project, stages: Sequence[str]) -> tuple[str, ...]:
     """The newest run of each of `stages` that has one."""
     with closing(open_database(project.database, readonly=True)) as connection:

@@ -66,6 +66,8 @@ class PodSection(Model):
     cloud: Cloud | None = None  # None: as the stage says
     data_centers: tuple[str, ...] = ()
     network_volume_id: str | None = None
+    # How large inputs reach the volume: through the pod, or before one is rented.
+    send: Literal["pod", "volume"] = "pod"
     disk_gb: int | None = Field(default=None, ge=1, le=10_000)
     volume_gb: int | None = Field(default=None, ge=10, le=10_000)
     boot_minutes: float = Field(default=20, gt=0, le=240)  # SSH does not answer: another pod

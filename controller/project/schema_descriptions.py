@@ -28,6 +28,7 @@ DESCRIPTIONS = {
     "pod.cloud": "SECURE or COMMUNITY; without it, as the stage says.",
     "pod.data_centers": "Ids of data centers where pods may be; empty: any.",
     "pod.network_volume_id": "A network volume, which outlives pods.",
+    "pod.send": "Send large inputs through the pod, or to the network volume before renting.",
     "pod.disk_gb": "Container disk in GB, wiped at every stop; without it, as the stage says.",
     "pod.volume_gb": "Volume in GB, kept while parked; without it, as the stage says.",
     "pod.boot_minutes": "A pod whose SSH does not answer by then is replaced.",

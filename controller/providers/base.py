@@ -288,19 +288,3 @@ class Provider(Protocol):
     def register_key(self, public_key: str) -> None:
         """Add one public key to the account's, keeping the others."""
         ...
-
-
-def endpoint_of(pod: Pod | None) -> Endpoint | None:
-    """The address to connect to; None until the pod is ready."""
-    return pod.endpoint if pod is not None and pod.ready else None
-
-
-_FINAL = (PodStatus.EXITED, PodStatus.ERROR, PodStatus.TERMINATED)
-
-
-def is_up(pod: Pod | None) -> bool:
-    return pod is not None and pod.status is not PodStatus.EXITED
-
-
-def is_booting(pod: Pod | None) -> bool:
-    return pod is not None and pod.status not in _FINAL and endpoint_of(pod) is None

@@ -18,7 +18,8 @@ from controller.planner.lease_state import Step
 from controller.project.pod_settings import shape_of
 from controller.project.provider import base_url
 from controller.project.run_folder import Order, RunFolder
-from controller.providers.base import Pod, PodStatus, endpoint_of
+from controller.providers.base import Pod, PodStatus
+from controller.providers.pod_status import endpoint_of
 from controller.recovery.context import Recovery
 from controller.recovery.inventory import stage_of
 from controller.ssh.host_keys import key_words

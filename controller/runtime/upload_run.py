@@ -14,6 +14,7 @@ from controller.locks.artifacts import made_before
 from controller.planner import pod_spec as order
 from controller.preflight import program as job_program
 from controller.preflight.pins import MODELS
+from controller.project.project import Project
 from controller.project.run_folder import SAMPLES, Order, RunFolder
 from controller.project.stages import declared_inputs
 from controller.runtime.resume import leftovers
@@ -119,10 +120,17 @@ def inputs_of(
     context: RunContext, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
 ) -> Snapshot:
     """A snapshot of the stage's inputs and the user's code, hashed now."""
-    upload = context.project.config.upload
-    root = context.project.root
+    return project_inputs(context.project, stage, progress)
+
+
+def project_inputs(
+    project: Project, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
+) -> Snapshot:
+    """The same without a pod: what an upload would send of `project` now."""
+    upload = project.config.upload
+    root = project.root
     made = made_before(root, stage.name)
-    declared = declared_inputs(context.project, stage)
+    declared = declared_inputs(project, stage)
     taken = snapshot.take(
         root,
         declared,

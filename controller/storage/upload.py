@@ -13,6 +13,7 @@ from controller.storage.client import COMPLETE_SECONDS, StoredFile, VolumeClient
 from controller.storage.etag import PART, comparable, file_etag, part_size
 
 CONNECTIONS = 4
+PART_SECONDS = 6 * 3600.0  # of all parts together
 LOOK_SECONDS = 3.0  # between looks for a file whose parts are being put together
 
 Sent = Callable[[int], None]
@@ -78,7 +79,7 @@ def _upload_parts(volume: VolumeClient, source: Path, path: str, size: int, sent
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         futures = [pool.submit(send, number) for number in numbers]
         try:
-            parts = [future.result() for future in futures]
+            parts = [future.result(PART_SECONDS) for future in futures]
         except BaseException:
             for future in futures:
                 future.cancel()

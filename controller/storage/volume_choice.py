@@ -11,7 +11,9 @@ from controller.errors import NotFound, UsageError
 from controller.storage.access import URL, StorageAccess, storage_access
 
 if TYPE_CHECKING:
-    from controller.providers.base import NetworkVolume
+    from controller.project.project import Project
+    from controller.providers.base import NetworkVolume, Provider
+    from controller.storage.client import VolumeClient
 
 
 def chosen_volume(
@@ -64,5 +66,19 @@ def access_to(
     return StorageAccess(endpoint, volume.data_center, access, Secret(secret))
 
 
-def environment() -> Mapping[str, str]:
-    return os.environ
+def open_chosen(
+    project: Project, provider: Provider, wanted: str | None
+) -> tuple[NetworkVolume, VolumeClient]:
+    """The volume called `wanted`, else podctl.toml's, and a client for its files.
+
+    Raises as `chosen_volume` and `access_to`; ProviderError.
+    """
+    from controller.project.provider import access_of
+    from controller.storage.client import open_volume
+
+    volume = chosen_volume(provider.volumes(), wanted, project.config.pod.network_volume_id)
+    emulator = None
+    if project.config.project.provider == "emulator":
+        found = access_of(project)
+        emulator = found.base_url, found.api_key
+    return volume, open_volume(access_to(volume, emulator, os.environ), volume.id)
