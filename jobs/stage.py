@@ -250,6 +250,7 @@ class Stage(Model):
     name: StageName
     title: str
     command: Argv  # in the work folder: a list of words, or one text for a shell
+    launch: Literal["accelerate", "torchrun"] | None = None  # one process a GPU
     env: Annotated[dict[str, str], AfterValidator(_variables)] = {}  # beside what a job finds
     needs: tuple[StageName, ...] = ()  # must be locked before
     inputs: Globbed = ()  # sent; same relative path on the pod

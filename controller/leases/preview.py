@@ -28,8 +28,8 @@ from controller.project.provider import base_url
 from controller.project.stages import Missing
 from controller.providers.base import Provider
 from controller.providers.offers import Rejection, rejections
-from jobs.arguments import filled
 from jobs.builtin_program import program
+from jobs.launch import command_line, idle_gpus
 
 if TYPE_CHECKING:
     from controller.project.config import PodSection
@@ -147,7 +147,7 @@ def _preview(
     return RunPreview(
         stages=tuple(stage.name for stage in group),
         commands=tuple(
-            command_text(filled(one.command, one.parameters), one.env)
+            command_text(command_line(one), one.env)
             for one in group
             if program(one) is None or one.env
         ),
@@ -171,6 +171,7 @@ def _preview(
             *pins.unhashed(project, group),
             *_settings(project, group),
             *_ports(group),
+            *(_idle(stage) for stage in group if idle_gpus(stage)),
         ),
         unfit=unfit,
         guard_hours=order.guard_limits(group, shape, policy.boot).hard_cap / 3600.0,
@@ -186,6 +187,14 @@ def _preview(
 def _ports(group: Sequence[Stage]) -> Iterator[str]:
     if ports := group[0].ports:
         yield f"exposes {', '.join(ports)} to anyone who knows the address; podctl forward does not"
+
+
+def _idle(stage: Stage) -> str:
+    count = stage.hardware.gpu_count
+    return (
+        f"{stage.name} pays for {count} GPUs: its command must use all of them itself, or "
+        'launch = "torchrun" starts one process a GPU'
+    )
 
 
 def _on_failure(pod: PodSection) -> str:

@@ -11,7 +11,7 @@ from controller.planner import cuda
 from controller.planner.gpu_memory import needed_gb
 from controller.providers.base import Hardware, Offer, PodSpec
 from controller.providers.hardware_names import data_center
-from jobs.arguments import filled
+from jobs.launch import command_line
 from jobs.stage import EnvironmentNeed, Stage
 from remote import contract
 from remote.contract import Environment, GuardLimits, JobSpec, Preflight
@@ -161,7 +161,7 @@ def job_spec(
     return JobSpec(
         run=run,
         stage=stage.name,
-        argv=filled(stage.command, stage.parameters),
+        argv=command_line(stage),
         outputs=stage.outputs,
         code=code,
         env=dict(stage.env),

@@ -14,6 +14,8 @@ from controller.project import environment_files
 from controller.project.config import line_of
 from controller.project.project import FILE, Project
 from controller.transfer.secret_scan import by_content
+from jobs import launch
+from jobs.builtin_program import runs_shipped_program
 from jobs.catalog import ROOT
 from jobs.expectation import problems
 from jobs.stage import Stage
@@ -25,12 +27,26 @@ def check_definitions(project: Project, stages: Sequence[Stage]) -> None:
     for stage in stages:
         environment_files.check(project.root, stage.environment)
         _check_variables(project, stage)
+        _check_processes(project, stage)
         if error := program_parameters.problem(stage):
             raise UsageError(
                 f"{stage.name}: {error.what}",
                 where=f"{project.file}: [{ROOT}.{stage.name}.parameters]",
                 hint=f"edit {FILE}; nothing was rented",
             )
+
+
+def _check_processes(project: Project, stage: Stage) -> None:
+    """Every GPU bills: a program that uses one of them must not be given several."""
+    where = f"{project.file}: [{ROOT}.{stage.name}]"
+    if why := launch.problem(stage):
+        raise UsageError(f"{stage.name}: {why}", where=where, hint=f"edit {FILE}")
+    if runs_shipped_program(stage) and launch.processes(stage) > 1:
+        raise UsageError(
+            f"{stage.name} uses one GPU, and gpu_count = {stage.hardware.gpu_count} bills all",
+            where=where,
+            hint="remove gpu_count, or choose a GPU with more memory; nothing was rented",
+        )
 
 
 def _check_variables(project: Project, stage: Stage) -> None:

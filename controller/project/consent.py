@@ -25,6 +25,7 @@ from controller.project.provider import base_url
 from controller.terminal.sanitize import clean_line
 from controller.terminal.terminal import Terminal
 from jobs.builtin_program import program
+from jobs.launch import command_line
 from remote.reserved_names import STATE
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def introduce(
     own = [stage for stage in stages if program(stage) is None or stage.env]
     for one in own[:MOST]:
         given = [f"{name}={value}" for name, value in one.env.items()]
-        text = clean_line(" ".join((*given, *one.command)))
+        text = clean_line(" ".join((*given, *command_line(one))))
         terminal.say(f"  {one.name} runs {place}: {text[:200]}")
     if project.private_key.exists() or project.database.exists():
         terminal.warn(

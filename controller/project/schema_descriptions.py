@@ -46,6 +46,7 @@ DESCRIPTIONS = {
     "stage.inputs": "Paths or globs that are sent; also what git ignores.",
     "stage.outputs": "Globs of what is downloaded, verified and locked; a leading ! leaves out.",
     "stage.criteria": "What must hold of the outputs before the stage is locked.",
+    "stage.launch": "Start the Python program as one process a GPU, by torchrun or accelerate.",
     "stage.image": "Container image of the stage's pod, before that of [pod].",
     "stage.ports": 'Ports that the provider exposes to everybody: "8888/http", "7860/tcp".',
     "stage.hardware": "The GPUs, memory and price that the stage accepts.",

@@ -23,7 +23,7 @@ from controller.providers.pod_status import endpoint_of
 from controller.recovery.context import Recovery
 from controller.recovery.inventory import stage_of
 from controller.ssh.host_keys import key_words
-from jobs.arguments import filled
+from jobs.launch import command_line
 from jobs.stage import Stage
 from remote import contract
 from remote.contract import FileEntry, Manifest
@@ -117,7 +117,7 @@ def _ask(recovery: Recovery, pod: Pod, orphan: OrphanPod) -> tuple[RunOnPod, ...
 def _order(recovery: Recovery, pod: Pod, record: RunOnPod, stage: Stage) -> Order:
     """The stage by podctl.toml: a pod does not decide what may be written locally."""
     globs = tuple(normal(glob) for glob in record.outputs)
-    if (record.argv, globs) != (filled(stage.command, stage.parameters), stage.outputs):
+    if (record.argv, globs) != (command_line(stage), stage.outputs):
         recovery.recovered.remarks.append(
             f"{record.run} was started with another command or other outputs than podctl.toml now "
             "has"
