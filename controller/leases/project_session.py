@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -84,6 +84,7 @@ class ProjectSession:
     owner: ProjectLock
     journal: Journal
     ledger: Ledger
+    unlisted: frozenset[str] = frozenset()  # resting leases whose pod the provider does not list
 
     @classmethod
     def of(cls, context: CommandContext, owner: ProjectLock) -> ProjectSession:
@@ -96,6 +97,10 @@ class ProjectSession:
         """The same for a pod of `stages`, which may have an image of their own."""
         shape = with_image(self.context.shape, stages)
         return replace(self, context=replace(self.context, shape=shape))
+
+    def with_unlisted(self, leases: Iterable[str]) -> ProjectSession:
+        """The same, knowing that the provider does not list the pods of `leases`."""
+        return replace(self, unlisted=frozenset(leases))
 
     def stages_of(self, lease: Lease) -> tuple[str, ...]:
         """The names of the stages of a lease."""
@@ -143,7 +148,9 @@ class ProjectSession:
             lease_state = self.state_of(lease)
             if lease_state.pod is not None and lease_state.runs:
                 rate = self.usd_per_hour(lease_state.pod)
-                self.context.terminal.say(resting_line(lease_state, rate, time.time()))
+                listed = lease.id not in self.unlisted
+                line = resting_line(lease_state, rate, time.time(), listed=listed)
+                self.context.terminal.say(line)
 
     def usd_per_hour(self, pod: str) -> float:
         """What the ledger says that the pod bills now."""

@@ -32,9 +32,10 @@ from controller.planner.provisioning import (
     wait_for_provider,
 )
 from controller.planner.replacement import replace, vanished
-from controller.planner.teardown import bill_wait, close, ledger_correction
+from controller.planner.teardown import SECOND_LOOK, bill_wait, close, ledger_correction
 from controller.providers.base import Pod, PodStatus
 
+UNLISTED = "unlisted"  # the waiting pod is in no listing, which does not prove its end yet
 _BY_HAND = "podctl doctor; guards stop running pods, and the provider's console can end them"
 
 
@@ -72,6 +73,19 @@ def plan_passive(observation: Observation, policy: Policy) -> Action:
     )
     if waits_for_bill or isinstance(action, RecordRestart | StopPod):
         return Done("kept")
+    return action
+
+
+def plan_before_run(observation: Observation, policy: Policy) -> Action:
+    """As `plan_passive`, for a run that is about to begin: it waits for no pod that is not listed.
+
+    Such a pod may be hidden, so its lease stays open; the run rents another one meanwhile.
+    """
+    action = plan_passive(observation, policy)
+    missing_since = observation.pods.missing_since
+    if isinstance(action, Wait) and missing_since is not None:
+        absent = observation.now - missing_since
+        return Done(UNLISTED) if absent >= SECOND_LOOK else action
     return action
 
 

@@ -28,8 +28,6 @@ from controller.runtime.run_context import RunContext
 from controller.runtime.upload_run import deliver
 from controller.runtime.verify_run import judge, lock
 
-GUARD_SLACK = 30.0  # seconds
-
 
 @dataclass(frozen=True)
 class SshJobRuntime:
@@ -105,7 +103,7 @@ class SshJobRuntime:
 
     def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> float:
         self.context.link.connect(pod, endpoint)
-        slack = min(GUARD_SLACK, seconds)  # podctl's own end of the pod comes first
+        slack = min(order.GUARD_SLACK, seconds)  # podctl's own end of the pod comes first
         guard = self._agent(run).keep_warm(run, seconds + slack, then).guard
         if guard is None or not self.context.policy.trusts(guard):
             raise PodctlError("no guard would end the pod", cause=guard.detail if guard else "")
