@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.agent.client import (
-    AgentClient,
-    CommandRefused,
-    guard_report,
-    hold_off_guard,
-)
+from controller.agent.client import AgentClient, CommandRefused, guard_report
 from controller.agent.connection import refused
 from controller.agent.job_log import follow_log
 from controller.credentials.job_secrets import secrets_of
@@ -64,9 +59,8 @@ class SshJobRuntime:
             self.context.link.claim.hold(session, layout, pod)
         if run.uploaded_to != pod:
             warm = self.context.lease_state().warm
-            if warm is not None and warm.pod == pod:
-                hold_off_guard(session)
-            return Contact(True, guard=guard_report(session))
+            is_warm = warm is not None and warm.pod == pod
+            return Contact(True, guard=guard_report(session, hold_off=is_warm))
         agent = AgentClient(session, layout, run.code)
         try:
             status = agent.status(run.run)

@@ -25,8 +25,10 @@ MAX_BYTES = 64 * 1024  # bytes of the response
 
 # A session lacks the container's environment. The first process has it, and so has the guard's
 # record, the only source in a pod without a process table of its own. Only these values are read.
+# The first line is `Session.root`, which would be another request.
 _REPORT_SCRIPT = f"""\
 R="${{{ENV_ROOT}-}}"
+printf '%s\\n' "$R"
 {{ [ -n "$R" ] || tr '\\0' '\\n' < /proc/1/environ
   tr ',{{}}' '\\n' < "$R/run/podctl/boot.json" || tr ',{{}}' '\\n' < "$R/tmp/podctl/boot.json"
 }} 2>/dev/null | grep -E '^ ?"?({POD_ID}|{ENV_NONCE})"?[=:]'
@@ -88,7 +90,9 @@ def _reported_identity(session: Session) -> dict[str, str]:
     output = session.run(
         ["sh", "-c", _REPORT_SCRIPT], deadline_seconds=REPORT_SECONDS, cap=MAX_BYTES
     ).stdout
+    root, _, values = output.partition(b"\n")
+    session.root = root.decode("utf-8", "replace").rstrip("/")
     reported: dict[str, str] = {}
-    for name, value in _REPORTED.findall(output):
+    for name, value in _REPORTED.findall(values):
         reported.setdefault(name.decode(), value.decode())
     return reported
