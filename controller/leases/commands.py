@@ -19,6 +19,7 @@ from controller.errors import (
     UsageError,
 )
 from controller.incident import NOT_OURS, Incident, attempt
+from controller.leases.ahead import ask_ahead, connect_ahead
 from controller.leases.config_drift import check_values, edits
 from controller.leases.drive import drive_lease, force_end
 from controller.leases.fetch import fetch, unfetched
@@ -86,9 +87,11 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             check_resume(project, session.journal, options.resume, names_of_rest)
         if rest or not begun:
             rest = unlocked(project, rest, session.locks(), every=ALL in names)
+        attempt(partial(ask_ahead, session, rest))
         unlisted = UnlistedPods()
         _observe_resting(session, options, unlisted)
         session = session.with_unlisted(unlisted.leases)
+        attempt(partial(connect_ahead, session, rest))
         attempt(session.report_resting)
         check_definitions(project, rest)
         rest = judge_first(session, rest, options)

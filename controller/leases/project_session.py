@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from controller.agent.connection import PodConnection
 from controller.engine.lease_context import terms, unpinned
 from controller.errors import Busy
 from controller.leases.lease_policy import lease_policy
@@ -20,7 +21,7 @@ from controller.planner.policy import Policy
 from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from controller.project.provider import base_url, open_provider
-from controller.providers.base import Provider
+from controller.providers.prefetch import Prefetching
 from controller.ssh.host_keys import ensure_key
 from controller.terminal.terminal import Terminal
 from jobs.stage import Stage
@@ -38,7 +39,7 @@ class CommandContext:
     """What a command works with before it holds the project lock."""
 
     project: Project
-    provider: Provider
+    provider: Prefetching
     terminal: Terminal
     shape: Shape
 
@@ -68,7 +69,12 @@ class CommandContext:
                     "there, each pod obeys the one that connected last"
                 )
             ensure_key(self.project.state_dir)
-            yield ProjectSession.of(self, owner)
+            session = ProjectSession.of(self, owner)
+            try:
+                yield session
+            finally:
+                for connection in session.connections.values():
+                    connection.abandon()
 
     def _warn_of_wait(self, why: str) -> None:
         """The database is busy, and pods bill meanwhile."""
@@ -84,6 +90,8 @@ class ProjectSession:
     owner: ProjectLock
     journal: Journal
     ledger: Ledger
+    # Begun before its lease is driven, by lease; what is left of them is closed with the session.
+    connections: dict[str, PodConnection] = field(default_factory=dict)
     unlisted: frozenset[str] = frozenset()  # resting leases whose pod the provider does not list
 
     @classmethod

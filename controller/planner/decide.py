@@ -218,7 +218,7 @@ def _booting(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     waited = _boot_seconds(observation, run)
     up = observation.pod is not None and observation.pod.status is PodStatus.RUNNING
     if waited < policy.boot:
-        pause = policy.poll_ready if up else policy.poll_boot
+        pause = _boot_pause(policy.poll_ready if up else policy.poll_boot, waited)
         return Wait(pause, "for the pod to boot", observation.now + policy.boot - waited)
     if run.started:  # a job may still run on it
         return NeedsOperator(
@@ -229,6 +229,11 @@ def _booting(observation: Observation, policy: Policy, run: RunFacts) -> Action:
         )
     why = "it runs without a public port for SSH" if up else "it did not boot in time"
     return replace(observation, policy, why)
+
+
+def _boot_pause(longest: float, waited: float) -> float:
+    """Seconds until the next look: a tenth of the boot so far, so that a quick one is seen soon."""
+    return min(longest, max(longest / 3, waited / 10))
 
 
 def _boot_seconds(observation: Observation, run: RunFacts) -> float:

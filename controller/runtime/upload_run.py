@@ -18,6 +18,7 @@ from controller.project.run_folder import SAMPLES, Order, RunFolder
 from controller.project.stages import declared_inputs
 from controller.runtime.resume import leftovers
 from controller.runtime.run_context import RunContext
+from controller.ssh.stream import CommandFailed
 from controller.terminal import formatting
 from controller.transfer import snapshot
 from controller.transfer.manifest_check import STAGING
@@ -70,7 +71,7 @@ def deliver(context: RunContext, run: str) -> UploadedRun:
             if tries == 1:
                 raise
             context.tell(f"{run}: {error.what}; reading the inputs again")
-        except UploadFailed:
+        except (UploadFailed, CommandFailed):
             if code_is_certain or tries == 1:
                 raise
             code_is_certain = bool(upload_code(session, layout.root))  # a job may have removed it
