@@ -26,7 +26,7 @@ def resting_line(
     if not listed:
         return (
             f"pod {pod} of {run.run} is not in the provider's listing any more, and no run uses "
-            f"it: podctl sync waits until it stays out, and books its end by the bill"
+            f"it: podctl sync waits until it stays out, and records its end by the bill"
         )
     after = ""
     end = "--terminate --abandon REASON" if unpulled else "--terminate"
