@@ -28,10 +28,12 @@ _READ_GUARD = (
     "print(time.monotonic(),open(path).read(1<<20))"
 )
 
-# The guard's note about the warm pod goes, and a controller counts as having come.
+# Before that: the guard's note about the warm pod goes, and a controller counts as having come.
+_NOT_HELD_OFF = 70  # exit code: that failed
 _HOLD_OFF = (
-    'for d in "$@"; do if [ -f "$d/boot.json" ]; '
-    'then rm -f "$d/warm.json"; touch "$d/beat"; fi; done'
+    'n=$1; shift; while [ "$n" -gt 0 ]; do if [ -f "$1/boot.json" ]; then '
+    f'rm -f "$1/warm.json" && touch "$1/beat" || exit {_NOT_HELD_OFF}; fi; '
+    'shift; n=$((n - 1)); done; exec "$@"'
 )
 
 
@@ -173,26 +175,26 @@ def _is_valid(chunk: Chunk, offset: int) -> bool:
     return not chunk.data or chunk.end <= chunk.size
 
 
-def guard_report(session: Session) -> GuardReport | None:
+def guard_report(session: Session, *, hold_off: bool = False) -> GuardReport | None:
     """The guard's report; None if there is none or it cannot be parsed.
 
     A kept disk may hold the report of an earlier boot: without updates it counts as not armed.
+    With `hold_off` the guard is not to end a warm pod now, which another run uses.
     """
-    paths = [f"{session.root}{folder}/guard.json" for folder in contract.LOCAL]
-    argv = ["python3", "-S", "-c", _READ_GUARD, *paths]
-    now, _, raw = session.run(argv, cap=contract.cap(GuardReport) + 64).stdout.partition(b" ")
+    folders = [f"{session.root}{folder}" for folder in contract.LOCAL]
+    argv = ["python3", "-S", "-c", _READ_GUARD, *(f"{folder}/guard.json" for folder in folders)]
+    if hold_off:
+        argv = ["sh", "-c", _HOLD_OFF, "sh", str(len(folders)), *folders, *argv]
+    result = session.run(argv, cap=contract.cap(GuardReport) + 64)
+    if hold_off and result.status == _NOT_HELD_OFF:
+        result.check("using the warm pod")
+    now, _, raw = result.stdout.partition(b" ")
     try:
         report = contract.load(GuardReport, raw)
         written_at = contract.number(json.loads(raw).get("monotonic"))
         return None if written_at is None else report.aged(float(now) - written_at)
     except (ContractError, ValueError):
         return None
-
-
-def hold_off_guard(session: Session) -> None:
-    """Before another run uses a warm pod: its guard is not to end it now. May be called again."""
-    folders = [f"{session.root}{folder}" for folder in contract.LOCAL]
-    session.run(["sh", "-c", _HOLD_OFF, "sh", *folders]).check("using the warm pod")
 
 
 def read_file(session: Session, path: str, cap: int = contract.MAX_DOCUMENT) -> bytes:

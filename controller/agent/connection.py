@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from controller.agent.controller_claim import PodClaim
+from controller.agent.logged_keys import LoggedKeys
 from controller.agent.ssh_failure import NoSshd, no_sshd
 from controller.errors import ConnectionLost
 from controller.project.project import Project
+from controller.providers.background import BackgroundCall
 from controller.providers.base import Endpoint, Provider, ProviderError
-from controller.ssh.host_keys import HostKeyMismatch, PinnedKeys, ensure_key, log_fingerprints
-from controller.ssh.pod_identity import WrongPod, connect_verified
+from controller.ssh.host_keys import HostKeyMismatch, PinnedKeys, ensure_key
+from controller.ssh.pod_identity import UnknownIdentity, WrongPod, connect_verified
 from controller.ssh.ssh_config import SshEntry, write_ssh_config
 from controller.ssh.stream import Unreachable
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from controller.ssh.session import Session
 
 CONNECT_SECONDS = 12.0  # limit of one attempt; the loop retries
+NONCE_SECONDS = 120.0  # for all tries of the request for the pod's environment
 LOG_LAG = 60.0  # seconds that a container's log, as the provider shows it, may be behind its sshd
-LOG_LINES = 1000  # of the container's log: the host keys are among the first
 
 
 class PodConnection:
@@ -39,6 +41,12 @@ class PodConnection:
             str, float
         ] = {}  # pod id to the first mismatch since the last connection
         self._reached: tuple[str, Endpoint] | None = None
+        self._ahead: tuple[tuple[str, Endpoint], BackgroundCall[Session]] | None = None
+
+    def connect_ahead(self, pod_id: str, endpoint: Endpoint) -> None:
+        """Begin to connect in the background; `connect` to the same address returns the result."""
+        call = BackgroundCall(partial(self._connect, pod_id, endpoint), "connect")
+        self._ahead = (pod_id, endpoint), call
 
     def connect(self, pod_id: str, endpoint: Endpoint) -> Session:
         """Return a live connection to `endpoint`.
@@ -49,11 +57,23 @@ class PodConnection:
         is_current = self._reached == (pod_id, endpoint)
         if is_current and self._session is not None and self._session.alive:
             return self._session
+        begun = self._take_ahead((pod_id, endpoint))
         self.drop()
-        self._session = self._connect(pod_id, endpoint)
+        self._session = begun or self._connect(pod_id, endpoint)
         self._reached = (pod_id, endpoint)
         self._write_config(pod_id, endpoint)
         return self._session
+
+    def _take_ahead(self, place: tuple[str, Endpoint]) -> Session | None:
+        """The connection that was begun ahead to `place`, if it was made and works."""
+        if self._ahead is None or self._ahead[0] != place:
+            return None
+        (_, call), self._ahead = self._ahead, None
+        try:
+            session = call.result(CONNECT_SECONDS + NONCE_SECONDS)
+        except ConnectionLost:  # tried again, and told then
+            return None
+        return session if session.alive else None
 
     @property
     def session(self) -> Session:
@@ -62,29 +82,71 @@ class PodConnection:
             raise ConnectionLost("there is no connection to the pod", hint="podctl sync")
         return self._session
 
+    def abandon(self) -> None:
+        """Close the connection, without waiting for one that is being made."""
+        BackgroundCall(self.drop, "abandon")
+
     def drop(self) -> None:
         """Close the connection; the next `connect` makes a new one."""
+        if self._ahead is not None and (begun := self._take_ahead(self._ahead[0])) is not None:
+            begun.close()
         if self._session is not None:
             self._session.close()
             self._session = None
 
     def _connect(self, pod_id: str, endpoint: Endpoint) -> Session:
-        key = ensure_key(self._project.state_dir)
+        """Connect while the API is asked about the pod.
+
+        A pinned key needs no other proof. Without one, or when another key is shown, the log
+        decides.
+        """
         self.no_sshd = None
-        pins, log = self._pins(pod_id)
-        has_known_key = bool(pins.fingerprints or pins.pinned())
-        nonce = self._nonce(pod_id, has_known_key)
-        try:
-            session = connect_verified(
-                endpoint, key.path, pins, nonce, deadline_seconds=CONNECT_SECONDS
-            )
-        except HostKeyMismatch as error:
-            raise self._mismatch(pod_id, log is not None, error) from error
-        except Unreachable as error:
-            self.no_sshd = no_sshd(error.symptom, log or ())
-            raise
+        pins = PinnedKeys(self._project.known_hosts, pod_id)
+        known = bool(pins.pinned())
+        nonce = BackgroundCall(partial(self._nonce, pod_id, known), "nonce")
+        session = self._by_pins(endpoint, pins, nonce) if known else None
+        session = session or self._by_log(endpoint, pins, nonce)
         self._mismatch_since.pop(pod_id, None)
         return session
+
+    def _by_pins(
+        self, endpoint: Endpoint, pins: PinnedKeys, nonce: BackgroundCall[str | None]
+    ) -> Session | None:
+        """None when the log has to decide."""
+        try:
+            return self._verified(endpoint, pins, nonce)
+        except (HostKeyMismatch, UnknownIdentity):
+            return None
+        except Unreachable as error:
+            if error.symptom:
+                log = LoggedKeys(self._provider, pins.pod_id, optional=True).log()
+                self.no_sshd = no_sshd(error.symptom, log or ())
+            raise
+
+    def _by_log(
+        self, endpoint: Endpoint, pins: PinnedKeys, nonce: BackgroundCall[str | None]
+    ) -> Session:
+        keys = LoggedKeys(self._provider, pins.pod_id, optional=bool(pins.pinned()))
+        try:
+            proven = PinnedKeys(pins.store, pins.pod_id, keys.fingerprints)
+            return self._verified(endpoint, proven, nonce)
+        except HostKeyMismatch as error:
+            raise self._mismatch(pins.pod_id, keys.log() is not None, error) from error
+        except Unreachable as error:
+            self.no_sshd = no_sshd(error.symptom, keys.log() or ())
+            raise
+
+    def _verified(
+        self, endpoint: Endpoint, pins: PinnedKeys, nonce: BackgroundCall[str | None]
+    ) -> Session:
+        key = ensure_key(self._project.state_dir)
+        return connect_verified(
+            endpoint,
+            key.path,
+            pins,
+            partial(nonce.result, NONCE_SECONDS),
+            deadline_seconds=CONNECT_SECONDS,
+        )
 
     def _mismatch(self, pod_id: str, log_read: bool, error: HostKeyMismatch) -> ConnectionLost:
         """After a restart of a container, sshd is up before the log shows its new keys.
@@ -100,23 +162,6 @@ class PodConnection:
             where=error.where,
             cause=f"{error.what}; {error.cause}",
         )
-
-    def _pins(self, pod_id: str) -> tuple[PinnedKeys, Sequence[str] | None]:
-        """The pins with the fingerprints of the container log, and the log (read over the API's
-        TLS).
-
-        If the provider does not respond, the keys that were pinned before count; the log is None.
-        """
-        store = self._project.known_hosts
-        try:
-            log = self._provider.container_log(pod_id, LOG_LINES)
-        except ProviderError as error:
-            if (pins := PinnedKeys(store, pod_id)).pinned():
-                return pins, None
-            raise ConnectionLost(
-                "the pod's host keys cannot be read from its log", cause=error.what
-            ) from error
-        return PinnedKeys(store, pod_id, log_fingerprints(log)), log
 
     def _nonce(self, pod_id: str, has_known_key: bool) -> str | None:
         """The nonce that the pod was created with; None if the provider does not return it."""

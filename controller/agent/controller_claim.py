@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from controller.ssh.session import Session
 
 NAME = "controller.json"
-_WRITE = 'umask 077; mkdir -p "$1" && cat > "$1/.$2.new" && mv "$1/.$2.new" "$1/$2"'
+# The claim is no secret, and as an argument it needs no second round trip.
+_WRITE = 'umask 077; mkdir -p "$1" && printf %s "$3" > "$1/.$2.new" && mv "$1/.$2.new" "$1/$2"'
 
 
 @dataclass
@@ -44,9 +45,9 @@ class PodClaim:
                 f"podctl on {clean_line(current['host'])[:100]} drives pod {pod} now",
                 hint="no data was lost; let it finish, or run `podctl sync` to take over",
             )
-        claim = json.dumps({"schema": 1, "token": self.token, "host": self.host}).encode()
-        argv = ["sh", "-c", _WRITE, "sh", str(layout.root), NAME]
-        session.run(argv, stdin=claim).check("claiming the pod")
+        claim = json.dumps({"schema": 1, "token": self.token, "host": self.host})
+        argv = ["sh", "-c", _WRITE, "sh", str(layout.root), NAME, claim]
+        session.run(argv).check("claiming the pod")
         self._claimed.add(pod)
 
 

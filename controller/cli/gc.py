@@ -72,7 +72,7 @@ def command(
     provider = provider_of(project, terminal)
     connection = open_database(project.database, readonly=True)
     listed = sweep(connection, provider.list())
-    waiting = resting_lines(connection)
+    waiting = resting_lines(connection, {pod.pod for pod in listed})
     connection.close()
     if adopt or terminate:
         chosen = _chosen(listed, pods)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
+from controller.engine.loop import Plan
 from controller.errors import (
     Busy,
     ConnectionLost,
@@ -18,6 +19,7 @@ from controller.errors import (
     UsageError,
 )
 from controller.incident import NOT_OURS, Incident, attempt
+from controller.leases.ahead import ask_ahead, connect_ahead
 from controller.leases.config_drift import check_values, edits
 from controller.leases.drive import drive_lease, force_end
 from controller.leases.fetch import fetch, unfetched
@@ -31,6 +33,7 @@ from controller.leases.stop_handover import Handed, hand_over
 from controller.leases.stop_report import StoppedLease, check_ended, report
 from controller.leases.stop_requests import ended, record, taken_up
 from controller.leases.stop_target import named
+from controller.leases.unlisted_pods import UnlistedPods
 from controller.notifications.notifier import deliver_waiting
 from controller.planner import pod_spec as order
 from controller.planner.decide import plan_passive
@@ -85,7 +88,11 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             check_resume(project, session.journal, options.resume, names_of_rest)
         if rest or not begun:
             rest = unlocked(project, rest, session.locks(), every=ALL in names)
-        _observe_resting(session, options)
+        attempt(partial(ask_ahead, session, rest))
+        unlisted = UnlistedPods()
+        _observe_resting(session, options, unlisted)
+        session = session.with_unlisted(unlisted.leases)
+        attempt(partial(connect_ahead, session, rest))
         attempt(session.report_resting)
         check_definitions(project, rest)
         rest = judge_first(session, rest, options)
@@ -143,9 +150,11 @@ def _check_names(session: ProjectSession, names: Sequence[str]) -> None:
             known.stage(name)
 
 
-def _observe_resting(session: ProjectSession, options: RunOptions) -> None:
+def _observe_resting(
+    session: ProjectSession, options: RunOptions, plan: Plan = plan_passive
+) -> None:
     """Record what happened to pods that wait for the user; a failure is only a warning."""
-    look = partial(drive_lease, session, options=options, ending=True, plan=plan_passive)
+    look = partial(drive_lease, session, options=options, ending=True, plan=plan)
     _each(session.resting(), options.terminal, look)
 
 

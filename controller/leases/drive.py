@@ -181,7 +181,7 @@ def _run_context(
         shape=shape,
         policy=proven(policy, project, journal, shape.image),
         provider=provider,
-        link=PodConnection(project, provider, runs[0].stage),
+        link=_link(session, lease, runs[0].stage),
         journal=journal,
         ledger=session.ledger,
         locks=Locks(connection, session.owner.epoch),
@@ -200,6 +200,13 @@ def _run_context(
         stop_asked=lambda: bool(StopRequests(project.state_dir).of(lease.id)),
         moved=view.moved,
     )
+
+
+def _link(session: ProjectSession, lease: Lease, stage: str) -> PodConnection:
+    """The connection that was begun ahead for the lease, or a new one."""
+    if lease.id in session.connections:
+        return session.connections.pop(lease.id)
+    return PodConnection(session.context.project, session.context.provider, stage)
 
 
 def budget_cap(opened_with: float | None, now: float | None) -> float | None:

@@ -105,9 +105,12 @@ def _reusable(session: ProjectSession, stages: Sequence[Stage]) -> Reusable | No
         context.shape,
         context.provider.name,
         now=time.time(),
+        unlisted=session.unlisted,
     )
     if resting is None or not resting.why_not:
         return resting
+    if resting.lease.id in session.unlisted:
+        return None  # that was said already
     _say_not_used(session, resting, resting.why_not)
     return None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from controller.agent.connection import PodConnection
 from controller.engine.lease_context import terms, unpinned
 from controller.errors import Busy
 from controller.leases.lease_policy import lease_policy
@@ -21,7 +22,7 @@ from controller.preflight.volume_place import at_volume
 from controller.project.pod_settings import shape_of
 from controller.project.project import Project
 from controller.project.provider import base_url, open_provider
-from controller.providers.base import Provider
+from controller.providers.prefetch import Prefetching
 from controller.ssh.host_keys import ensure_key
 from controller.terminal.terminal import Terminal
 from jobs.stage import Stage
@@ -39,7 +40,7 @@ class CommandContext:
     """What a command works with before it holds the project lock."""
 
     project: Project
-    provider: Provider
+    provider: Prefetching
     terminal: Terminal
     shape: Shape
 
@@ -69,7 +70,12 @@ class CommandContext:
                     "there, each pod obeys the one that connected last"
                 )
             ensure_key(self.project.state_dir)
-            yield ProjectSession.of(self, owner)
+            session = ProjectSession.of(self, owner)
+            try:
+                yield session
+            finally:
+                for connection in session.connections.values():
+                    connection.abandon()
 
     def _warn_of_wait(self, why: str) -> None:
         """The database is busy, and pods bill meanwhile."""
@@ -85,6 +91,9 @@ class ProjectSession:
     owner: ProjectLock
     journal: Journal
     ledger: Ledger
+    # Begun before its lease is driven, by lease; what is left of them is closed with the session.
+    connections: dict[str, PodConnection] = field(default_factory=dict)
+    unlisted: frozenset[str] = frozenset()  # resting leases whose pod the provider does not list
 
     @classmethod
     def of(cls, context: CommandContext, owner: ProjectLock) -> ProjectSession:
@@ -107,6 +116,10 @@ class ProjectSession:
                 f"pods are rented in {places}, where network volume {shape.network_volume_id} is"
             )
         return replace(self, context=replace(self.context, shape=shape))
+
+    def with_unlisted(self, leases: Iterable[str]) -> ProjectSession:
+        """The same, knowing that the provider does not list the pods of `leases`."""
+        return replace(self, unlisted=frozenset(leases))
 
     def stages_of(self, lease: Lease) -> tuple[str, ...]:
         """The names of the stages of a lease."""
@@ -154,7 +167,9 @@ class ProjectSession:
             lease_state = self.state_of(lease)
             if lease_state.pod is not None and lease_state.runs:
                 rate = self.usd_per_hour(lease_state.pod)
-                self.context.terminal.say(resting_line(lease_state, rate, time.time()))
+                listed = lease.id not in self.unlisted
+                line = resting_line(lease_state, rate, time.time(), listed=listed)
+                self.context.terminal.say(line)
 
     def usd_per_hour(self, pod: str) -> float:
         """What the ledger says that the pod bills now."""

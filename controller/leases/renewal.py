@@ -7,7 +7,7 @@ plan ends it and rents another, as it does with any bad host.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from controller.engine.lease_context import unpinned
@@ -52,12 +52,17 @@ def reusable(
     provider: str,
     *,
     now: float,
+    unlisted: Collection[str] = (),
 ) -> Reusable | None:
     """The newest resting pod that `stages` can use, one that runs before one that is parked.
 
-    If there is none, the newest that ran one of `stages`, with the reason.
+    If there is none, the newest that ran one of `stages`, with the reason. The pods of the leases
+    in `unlisted` cannot be used.
     """
-    found = list(_resting(journal, resting, stages, shape, provider, now))
+    found = [
+        replace(pod, why_not="the provider does not list it") if pod.lease.id in unlisted else pod
+        for pod in _resting(journal, resting, stages, shape, provider, now)
+    ]
     found.sort(key=lambda one: one.lease_state.parked)
     names = {stage.name for stage in stages}
     usable = (one for one in found if not one.why_not)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from controller.planner import pod_spec as order
@@ -17,9 +18,16 @@ if TYPE_CHECKING:
 LEAST_WARM = 20.0  # seconds that a warm pod must have left for the first look to be in time
 
 
-def resting_line(lease_state: LeaseState, usd_per_hour: float, now: float) -> str:
+def resting_line(
+    lease_state: LeaseState, usd_per_hour: float, now: float, *, listed: bool = True
+) -> str:
     """One line about the pod of a lease that rests; `usd_per_hour` by the ledger."""
     pod, run, unpulled = lease_state.pod, lease_state.wanted[-1], lease_state.unpulled
+    if not listed:
+        return (
+            f"pod {pod} of {run.run} is not in the provider's listing any more, and no run uses "
+            f"it: podctl sync waits until it stays out, and records its end by the bill"
+        )
     after = ""
     end = "--terminate --abandon REASON" if unpulled else "--terminate"
     if lease_state.parked:
@@ -48,17 +56,22 @@ def resting_line(lease_state: LeaseState, usd_per_hour: float, now: float) -> st
     return f"{line}; podctl stop {run.run} {end} ends it{after}"
 
 
-def resting_lines(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """One line for each pod of an open lease that has no run to work for."""
+def resting_lines(
+    connection: sqlite3.Connection, listed: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """One line for each pod of an open lease that has no run to work for.
+
+    `listed` are the pods that the provider lists; None if it was not asked.
+    """
     journal, ledger = Journal(connection), Ledger(connection)
     lines = []
     for lease in journal.open_leases():
         lease_state = lease_state_of(journal, lease.id)
         if lease_state.pod is not None and lease_state.current is None and lease_state.runs:
             rows = ledger.intervals(pod_id=lease_state.pod, open_only=True)
-            lines.append(
-                resting_line(lease_state, sum(row.usd_per_hour for row in rows), time.time())
-            )
+            shown = listed is None or lease_state.pod in listed
+            rate = sum(row.usd_per_hour for row in rows)
+            lines.append(resting_line(lease_state, rate, time.time(), listed=shown))
     return tuple(lines)
 
 

@@ -32,9 +32,10 @@ from controller.planner.provisioning import (
     wait_for_provider,
 )
 from controller.planner.replacement import replace, vanished
-from controller.planner.teardown import bill_wait, close, ledger_correction
+from controller.planner.teardown import SECOND_LOOK, bill_wait, close, ledger_correction
 from controller.providers.base import Pod, PodStatus
 
+UNLISTED = "unlisted"  # the waiting pod is in no listing, which does not prove its end yet
 _BY_HAND = "podctl doctor; guards stop running pods, and the provider's console can end them"
 
 
@@ -72,6 +73,19 @@ def plan_passive(observation: Observation, policy: Policy) -> Action:
     )
     if waits_for_bill or isinstance(action, RecordRestart | StopPod):
         return Done("kept")
+    return action
+
+
+def plan_before_run(observation: Observation, policy: Policy) -> Action:
+    """As `plan_passive`, for a run that is about to begin: it waits for no pod that is not listed.
+
+    Such a pod may be hidden, so its lease stays open; the run rents another one meanwhile.
+    """
+    action = plan_passive(observation, policy)
+    missing_since = observation.pods.missing_since
+    if isinstance(action, Wait) and missing_since is not None:
+        absent = observation.now - missing_since
+        return Done(UNLISTED) if absent >= SECOND_LOOK else action
     return action
 
 
@@ -204,7 +218,7 @@ def _booting(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     waited = _boot_seconds(observation, run)
     up = observation.pod is not None and observation.pod.status is PodStatus.RUNNING
     if waited < policy.boot:
-        pause = policy.poll_ready if up else policy.poll_boot
+        pause = _boot_pause(policy.poll_ready if up else policy.poll_boot, waited)
         return Wait(pause, "for the pod to boot", observation.now + policy.boot - waited)
     if run.started:  # a job may still run on it
         return NeedsOperator(
@@ -215,6 +229,11 @@ def _booting(observation: Observation, policy: Policy, run: RunFacts) -> Action:
         )
     why = "it runs without a public port for SSH" if up else "it did not boot in time"
     return replace(observation, policy, why)
+
+
+def _boot_pause(longest: float, waited: float) -> float:
+    """Seconds until the next look: a tenth of the boot so far, so that a quick one is seen soon."""
+    return min(longest, max(longest / 3, waited / 10))
 
 
 def _boot_seconds(observation: Observation, run: RunFacts) -> float:

@@ -25,6 +25,7 @@ LOCK = ".podctl/requirements.lock"  # inside the work folder
 PARAMETERS = ".podctl/parameters.json"
 MODELS = contract.MODELS  # beside it
 HARD_CAP_SLACK = 7200.0  # seconds beside the jobs' budgets: boots, uploads, pulls
+GUARD_SLACK = 30.0  # seconds by which podctl's own end of a warm pod comes before its guard's
 GRACE = 1800.0  # seconds after a job's end to fetch its files, if a volume survives the stop
 GRACE_BARE = 6 * 3600.0  # if none does and the stop wipes the only copy
 MAX_NAME = 60  # largest length of a pod's name

@@ -18,11 +18,13 @@ from controller.planner.actions import (
 )
 from controller.planner.lease_state import NOTHING_LEFT, OVERDUE, RunFacts
 from controller.planner.observation import Observation
+from controller.planner.pod_spec import GUARD_SLACK
 from controller.planner.policy import Policy
 from controller.planner.provisioning import terminate_orphan, unclear_for, wait_for_provider
 from controller.providers.base import PodStatus
 
-EXPECTED_END = 15.0  # seconds unlisted that prove an end which the guard was to bring about
+SECOND_LOOK = 1.0  # seconds between two listings that both lack a pod
+GUARD_CALL = 15.0  # seconds that a guard's own call to the provider may take
 TRIED_AGAIN = ("failed", "criteria")  # outcomes after which a user mends something and runs again
 
 
@@ -128,18 +130,26 @@ def _gone(observation: Observation, policy: Policy, pod_id: str) -> Action | Non
 
 
 def _missing(observation: Observation, policy: Policy, pod_id: str) -> Action:
+    """No listing shows the pod, nor its id: that proves its end after a whole settle window.
+
+    Two such answers do when its guard was to have ended it by then.
+    """
     since = observation.since(observation.pods.missing_since)
-    window = min(policy.settle, EXPECTED_END) if _expected(observation, policy) else policy.settle
-    if observation.now - since >= window:
+    window = SECOND_LOOK if _ended_by_guard(observation, policy) else policy.settle
+    absent = observation.now - since
+    if absent >= window:
         return bill_wait(observation) or ConfirmGone(pod_id)
     why = "because the pod is not in the listing"
-    return Wait(policy.poll_boot, why, since + window)
+    pause = policy.poll_boot if absent >= SECOND_LOOK else min(policy.poll_boot, SECOND_LOOK)
+    return Wait(pause, why, since + window)
 
 
-def _expected(observation: Observation, policy: Policy) -> bool:
-    """Whether the guard of a warm pod was to terminate it by now: its absence is no surprise."""
+def _ended_by_guard(observation: Observation, policy: Policy) -> bool:
+    """Whether the guard of a warm pod has terminated it by now: its absence is no surprise."""
     until = observation.lease.warm_until
-    return until is not None and observation.wall >= until and not _parks(observation, policy)
+    if until is None or _parks(observation, policy):
+        return False
+    return observation.wall >= until + min(GUARD_SLACK, policy.keep_warm) + GUARD_CALL
 
 
 def _parks(observation: Observation, policy: Policy) -> bool:

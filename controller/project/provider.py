@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from controller.project.project import Project
 
 if TYPE_CHECKING:
-    from controller.providers.base import Provider
     from controller.providers.factory import Access
+    from controller.providers.prefetch import Prefetching
 
 EMULATOR_KEY = "rpa_emulator"  # what every emulated account's key begins with
 PATIENCE_SECONDS = 90.0  # for all tries of one call
@@ -55,18 +55,19 @@ def other_api(project: Project) -> str:
     return f"the account's key goes to {found}, as you said outside of the project, not to RunPod"
 
 
-def open_provider(project: Project, patience_seconds: float = PATIENCE_SECONDS) -> Provider:
+def open_provider(project: Project, patience_seconds: float = PATIENCE_SECONDS) -> Prefetching:
     """The project's cloud, with what may be retried retried. Sends nothing. Raises likewise.
 
     One call has half a minute, or less where `patience_seconds` is less. What its pods may say is
     not to be shown: the secrets of every stage are hidden from here on.
     """
     from controller.credentials.job_secrets import hide
-    from controller.providers.retry import Patience, Retrying
+    from controller.providers.prefetch import Prefetching
+    from controller.providers.retry import Patience
     from controller.providers.runpod.provider import CALL_SECONDS, RunPod
 
     hide(project.stages.values())
     found, name = access_of(project), project.config.project.provider
     seconds = min(CALL_SECONDS, patience_seconds)
     provider = RunPod(found.api_key, found.base_url, name=name, call_seconds=seconds)
-    return Retrying(provider, Patience(deadline=patience_seconds))
+    return Prefetching(provider, Patience(deadline=patience_seconds))

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from controller.agent.client import (
-    AgentClient,
-    CommandRefused,
-    guard_report,
-    hold_off_guard,
-)
+from controller.agent.client import AgentClient, CommandRefused, guard_report
 from controller.agent.connection import refused
 from controller.agent.job_log import follow_log
 from controller.credentials.job_secrets import secrets_of
@@ -27,8 +22,6 @@ from controller.runtime.download_run import bring, bring_ready
 from controller.runtime.run_context import RunContext
 from controller.runtime.upload_run import deliver
 from controller.runtime.verify_run import judge, lock
-
-GUARD_SLACK = 30.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -66,9 +59,8 @@ class SshJobRuntime:
             self.context.link.claim.hold(session, layout, pod)
         if run.uploaded_to != pod:
             warm = self.context.lease_state().warm
-            if warm is not None and warm.pod == pod:
-                hold_off_guard(session)
-            return Contact(True, guard=guard_report(session))
+            is_warm = warm is not None and warm.pod == pod
+            return Contact(True, guard=guard_report(session, hold_off=is_warm))
         agent = AgentClient(session, layout, run.code)
         try:
             status = agent.status(run.run)
@@ -105,7 +97,7 @@ class SshJobRuntime:
 
     def keep_warm(self, pod: str, endpoint: Endpoint, run: str, seconds: float, then: str) -> float:
         self.context.link.connect(pod, endpoint)
-        slack = min(GUARD_SLACK, seconds)  # podctl's own end of the pod comes first
+        slack = min(order.GUARD_SLACK, seconds)  # podctl's own end of the pod comes first
         guard = self._agent(run).keep_warm(run, seconds + slack, then).guard
         if guard is None or not self.context.policy.trusts(guard):
             raise PodctlError("no guard would end the pod", cause=guard.detail if guard else "")

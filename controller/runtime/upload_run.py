@@ -19,13 +19,14 @@ from controller.project.run_folder import SAMPLES, Order, RunFolder
 from controller.project.stages import declared_inputs
 from controller.runtime.resume import leftovers
 from controller.runtime.run_context import RunContext
+from controller.ssh.stream import CommandFailed
 from controller.terminal import formatting
 from controller.transfer import snapshot
 from controller.transfer.manifest_check import STAGING
 from controller.transfer.progress import TransferProgress
 from controller.transfer.snapshot import Snapshot, SnapshotFile
-from controller.transfer.upload import UploadReport, upload_code, upload_work
-from controller.transfer.upload_batch import FileGone
+from controller.transfer.upload import UploadReport, code_digest, upload_code, upload_work
+from controller.transfer.upload_batch import FileGone, UploadFailed
 from jobs.arguments import filled
 from jobs.stage import Stage
 from remote.contract import MAX_FILES, FileEntry
@@ -43,7 +44,9 @@ def deliver(context: RunContext, run: str) -> UploadedRun:
     stage = context.stages[run]
     session = context.link.session
     layout = session.layout(context.shape.mount)
-    code = upload_code(session, layout.root)
+    code, code_is_certain = code_digest(), False
+    if not _code_is_there(context, code):
+        code, code_is_certain = upload_code(session, layout.root), True
     folder = RunFolder(context.project.run_dir(run))
     _keep_order(context, run, code, folder)
     row = context.journal.run(run)
@@ -69,10 +72,20 @@ def deliver(context: RunContext, run: str) -> UploadedRun:
             if tries == 1:
                 raise
             context.tell(f"{run}: {error.what}; reading the inputs again")
+        except (UploadFailed, CommandFailed):
+            if code_is_certain or tries == 1:
+                raise
+            code_is_certain = bool(upload_code(session, layout.root))  # a job may have removed it
     folder.keep_inputs(_as_sent(inputs, report))
     _tell_changed(context, run, report)
     context.tell(f"{run}: {_in_words(report)}")
     return UploadedRun(code, report.bytes_sent, report.tree)
+
+
+def _code_is_there(context: RunContext, code: str) -> bool:
+    """Whether an earlier run of the lease had this very code sent to the present pod."""
+    lease_state = context.lease_state()
+    return any(run.code == code and run.uploaded_to == lease_state.pod for run in lease_state.runs)
 
 
 def _tell_sent(context: RunContext, run: str, progress: TransferProgress) -> None:

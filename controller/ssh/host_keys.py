@@ -12,13 +12,14 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import functools
 import hashlib
 import os
 import re
 import stat
 import tempfile
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,17 +71,29 @@ class PinnedKeys:
     """The host keys that one pod may show.
 
     `fingerprints` are those of the current boot, from the container log; empty if the log has
-    none. After a restart create a new instance from the new log.
+    none. A function is called once, when a key is to be checked. After a restart create a new
+    instance from the new log.
     """
 
-    def __init__(self, store: Path, pod_id: str, fingerprints: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        store: Path,
+        pod_id: str,
+        fingerprints: Sequence[str] | Callable[[], Sequence[str]] = (),
+    ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", pod_id):
             raise UsageError("a pod id that cannot be a host alias", where=repr(pod_id))
         self.store = store
         self.pod_id = pod_id
         self.alias = f"podctl-{pod_id}"
-        self.fingerprints = tuple(fingerprints)
+        self._given = fingerprints
         self._lock = threading.Lock()
+
+    @functools.cached_property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Those of the log. Raises what reading it raises."""
+        given = self._given
+        return tuple(given() if callable(given) else given)
 
     def pinned(self) -> tuple[HostKey, ...]:
         """The keys that the store has for this pod."""
@@ -88,9 +101,9 @@ class PinnedKeys:
 
     def key_types(self) -> tuple[str, ...]:
         """Algorithm names to request, so that the server presents a key that can be compared."""
-        if self.fingerprints:
-            return ()  # any key of the log is accepted
         kinds = [key.kind for key in self.pinned()]
+        if not kinds or self.fingerprints:
+            return ()  # any key of the log is accepted
         return tuple(name for kind in kinds for name in ALGORITHMS.get(kind, (kind,)))
 
     def check(self, key: HostKey) -> None:

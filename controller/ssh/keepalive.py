@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -81,3 +82,10 @@ class KeepaliveThread(threading.Thread):
 
     def stop(self) -> None:
         self._stopped.set()
+
+
+def daemon_timer(seconds: float, action: Callable[[], None]) -> threading.Timer:
+    """A timer that is not started yet and does not keep the process from ending."""
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    return timer

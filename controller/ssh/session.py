@@ -29,7 +29,9 @@ from controller.ssh.connect import (
     connect,
 )
 from controller.ssh.host_keys import PinnedKeys
+from controller.ssh.keepalive import daemon_timer
 from controller.ssh.pseudo_terminal import Pty
+from controller.ssh.spare_channel import SpareChannel
 from controller.ssh.stream import (
     CAP,
     AuthRefused,
@@ -70,6 +72,7 @@ class Session:
         self._transport = authenticated.transport
         self._keepalive = authenticated.keepalive
         self._fabric = authenticated.fabric
+        self._spare = SpareChannel(authenticated.transport, wanted=self._fabric is not None)
 
     @classmethod
     def connect(
@@ -168,6 +171,7 @@ class Session:
         deadline = self.clock() + deadline_seconds
         log = self._log_of(line)
         channel = self._start(line, min(EXEC_SECONDS, deadline_seconds), log)
+        self._spare.prepare()
         with translate_os_limits():
             return Stream(self, channel, deadline, idle_seconds, log)
 
@@ -192,7 +196,7 @@ class Session:
         self, line: str, seconds: float, log: Callable[[str], None], pty: Pty | None = None
     ) -> paramiko.Channel:
         try:
-            channel = self._transport.open_session(timeout=seconds)
+            channel = self._spare.take(seconds)
             self._execute(channel, line, seconds, pty)
         except paramiko.ChannelException as error:
             log("no session")
@@ -232,8 +236,8 @@ class Session:
             close_timer.start()
             channel.close()  # ends the wait for the response
 
-        limit_timer = _timer(seconds, abandon)
-        close_timer = _timer(5.0, self._transport.close)  # ends a send that blocks
+        limit_timer = daemon_timer(seconds, abandon)
+        close_timer = daemon_timer(5.0, self._transport.close)  # ends a send that blocks
         with translate_os_limits():
             limit_timer.start()
         try:
@@ -291,9 +295,3 @@ class Session:
     def layout(self, mount: str = "/workspace") -> Layout:
         """The contract's paths below `<root><mount>/podctl`."""
         return Layout(PurePosixPath(f"{self.root}{mount}/podctl"))
-
-
-def _timer(seconds: float, action: Callable[[], None]) -> threading.Timer:
-    timer = threading.Timer(seconds, action)
-    timer.daemon = True
-    return timer

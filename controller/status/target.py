@@ -131,7 +131,9 @@ def connect(
         raise ConnectionLost("the pod has no address yet", where=pod.id, hint="podctl status")
     pins = PinnedKeys(project.known_hosts, pod.id, fingerprints(provider, pod))
     key, nonce = project.private_key, pod.nonce
-    return connect_verified(pod.endpoint, key, pins, nonce, deadline_seconds=deadline_seconds)
+    return connect_verified(
+        pod.endpoint, key, pins, lambda: nonce, deadline_seconds=deadline_seconds
+    )
 
 
 def fingerprints(provider: Provider, pod: Pod) -> tuple[str, ...]:

@@ -90,12 +90,19 @@ def read_lease(root: Path) -> Lease:
     return found
 
 
+def compiled_environment(cloud: Faraway) -> dict[str, str]:
+    """The environment of a command: an installed podctl is compiled, so this one becomes so too."""
+    environ = os.environ | cloud.environment | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environ
+
+
 def podctl(root: Path, cloud: Faraway, *words: str, codes: Sequence[int] = (0,)) -> None:
     """Run one command, which ends with one of `codes`; what it said is shown when it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "controller", *words],
         cwd=root,
-        env=os.environ | cloud.environment | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+        env=compiled_environment(cloud),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -82,3 +82,27 @@ def test_the_next_command_ends_a_warm_pod_whose_time_is_over(laptop: Laptop) -> 
     assert laptop.living_pods() == []
     assert laptop.journal().open_leases() == ()
     laptop.assert_books_agree()
+
+
+def test_a_warm_pod_that_was_deleted_elsewhere_does_not_hold_up_the_next_run(
+    laptop: Laptop,
+) -> None:
+    """The run says that it is not listed and rents another pod at once, though the settle window
+    has not passed; `gc` says the same, and `sync` books its end by the bill."""
+    laptop.write(rc=3, settle=8)
+    laptop.podctl("run", "hello", "-y", expect=1)
+    (pod,) = laptop.living_pods()
+    laptop.cloud.api("DELETE", f"/v2/pods/{pod['id']}")
+    shown = laptop.podctl("gc")
+    laptop.job()
+    passed = laptop.podctl("run", "hello", "-y")
+    open_after_it = [lease.id for lease in laptop.journal().open_leases()]
+    laptop.podctl("sync")
+
+    unlisted = f"pod {pod['id']} of hello-0001 is not in the provider's listing any more"
+    assert unlisted in shown.err
+    assert unlisted in passed.err
+    assert open_after_it == ["l0001"]
+    assert len(laptop.creates()) == 2
+    assert laptop.journal().open_leases() == ()
+    laptop.assert_books_agree()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from controller.credentials.secret import Secret
+from controller.providers.background import BackgroundCall
 from controller.providers.base import (
     Account,
     BillingRecord,
@@ -35,7 +36,7 @@ from controller.providers.runpod.catalog import (
     gpu_query,
     gpu_type,
 )
-from controller.providers.runpod.client import ApiClient, parsed
+from controller.providers.runpod.client import UNWIND_SECONDS, ApiClient, parsed
 from controller.providers.runpod.container_log import EventBody
 from controller.providers.runpod.errors import (
     NETWORK_HINT,
@@ -231,11 +232,12 @@ class RunPod:
 
     def account(self) -> Account:
         """Balance (None if not reported), registered keys, and the skew of the local clock."""
+        balance = BackgroundCall(self._balance, "balance")
         keys, response = self._keys()
         provider_time = server_time(response.headers)
         middle = (response.sent_at + response.received_at) / 2
         return Account(
-            balance_usd=self._balance(),
+            balance_usd=balance.result(CALL_SECONDS + UNWIND_SECONDS),
             ssh_keys=tuple(keys),
             # `Date` is truncated to the second: on average it is half a second too early.
             clock_skew_seconds=None if provider_time is None else provider_time + 0.5 - middle,

@@ -17,7 +17,7 @@ from controller.project.project import Project
 from controller.providers.base import Endpoint
 from controller.providers.runpod.provider import RunPod
 from controller.ssh.host_keys import HostKeyMismatch, PinnedKeys
-from controller.ssh.pod_identity import WrongPod, connect_verified
+from controller.ssh.pod_identity import UnknownIdentity, WrongPod, connect_verified
 from remote.contract import ENV_NONCE
 from tests.support.emulated_cloud import EmulatedCloud, until
 from tests.support.laptop import Laptop
@@ -33,6 +33,16 @@ class SilentLog(RunPod):
 
     def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
         return ()
+
+
+class CountedLog(RunPod):
+    """A cloud that counts how often a log is read."""
+
+    reads = 0
+
+    def container_log(self, pod_id: str, tail: int = 1000) -> tuple[str, ...]:
+        CountedLog.reads += 1
+        return super().container_log(pod_id, tail)
 
 
 @pytest.fixture
@@ -104,6 +114,33 @@ def test_row_49_a_reboot_moves_the_pod_and_changes_its_key(
     assert str(new.port) in project.ssh_config.read_text()
 
 
+def test_a_pinned_key_needs_no_log_and_a_connection_may_begin_ahead(
+    cloud: EmulatedCloud, network: SplitNetwork, project: Project
+) -> None:
+    """The log proves the key once. Later the pinned key does, for another command too; what was
+    begun ahead is the connection that the next call returns, and one that is not used is closed."""
+    api = provider(network, cloud, CountedLog)
+    pod = rented(cloud, project, NONCE)
+    endpoint = place(api, pod)
+    first = PodConnection(project, api, "hello")
+    reached(first, pod, endpoint)
+    read, shown = CountedLog.reads, PinnedKeys(project.known_hosts, pod).pinned()
+    second = PodConnection(project, api, "hello")
+    second.connect_ahead(pod, endpoint)
+    session = second.connect(pod, endpoint)
+    unused = PodConnection(project, api, "hello")
+    unused.connect_ahead(pod, endpoint)
+    unused.drop()
+
+    assert shown
+    assert read >= 1
+    assert CountedLog.reads == read
+    assert session.run(["echo", "yes"]).stdout == b"yes\n"
+    assert second.connect(pod, endpoint) is session
+    for link in (first, second):
+        link.drop()
+
+
 def test_row_50_another_sshd_at_the_pods_address_gets_nothing(
     cloud: EmulatedCloud,
     network: SplitNetwork,
@@ -160,8 +197,8 @@ def test_row_51_an_address_that_serves_another_pod_now(
         ({"RUNPOD_POD_ID": "pod1", ENV_NONCE: NONCE}, None),
         ({"RUNPOD_POD_ID": "pod1", ENV_NONCE: OTHER}, WrongPod),
         ({"RUNPOD_POD_ID": "pod2", ENV_NONCE: NONCE}, WrongPod),
-        ({"RUNPOD_POD_ID": "pod1"}, ConnectionLost),
-        ({}, ConnectionLost),
+        ({"RUNPOD_POD_ID": "pod1"}, UnknownIdentity),
+        ({}, UnknownIdentity),
     ],
 )
 def test_row_51_a_pod_knows_its_nonce(
@@ -174,7 +211,9 @@ def test_row_51_a_pod_knows_its_nonce(
     pins = PinnedKeys(tmp_path / "known_hosts", "pod1")
     got: ConnectionLost | None = None
     try:
-        connect_verified(server.endpoint, server.key.path, pins, NONCE, deadline_seconds=20).close()
+        connect_verified(
+            server.endpoint, server.key.path, pins, lambda: NONCE, deadline_seconds=20
+        ).close()
     except ConnectionLost as one:
         got = one
 

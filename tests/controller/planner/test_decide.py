@@ -173,14 +173,20 @@ class TestBooting:
         assert isinstance(late, actions.Terminate)
 
     def test_a_pod_that_runs_is_looked_at_more_often_than_one_that_boots(self) -> None:
-        """Its port and its sshd follow soon, and it bills already."""
+        """Its port and its sshd follow soon, and it bills already; a boot is looked at after a
+        tenth of its time so far, within limits, so that a quick one is seen soon."""
         young = lease_state(reached=False)
-        booting = decide(seen(young, pod(PodStatus.PROVISIONING), booting_since=999.0), POLICY)
+        booting, begun = (
+            decide(seen(young, pod(PodStatus.PROVISIONING), booting_since=since), POLICY)
+            for since in (900.0, 999.0)
+        )
         deaf = decide(seen(young, pod(), contact=Contact(False), silent_since=999.0), POLICY)
 
         assert isinstance(booting, actions.Wait)
+        assert isinstance(begun, actions.Wait)
         assert isinstance(deaf, actions.Wait)
         assert deaf.seconds < booting.seconds
+        assert begun.seconds == POLICY.poll_boot / 3
 
     def test_a_new_pod_whose_ssh_never_answers_is_replaced(self) -> None:
         """Nothing can be on it yet."""

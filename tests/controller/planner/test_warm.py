@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from controller.planner.actions import ConfirmGone, Done, KeepWarm, StopPod, Terminate, Wait
-from controller.planner.decide import decide, plan_passive
+from controller.planner.decide import UNLISTED, decide, plan_before_run, plan_passive
 from controller.planner.journal_fold import resume
 from controller.planner.lease_state import LeaseState, RunFacts, Step, WarmPod
 from controller.planner.observation import Listing
@@ -76,11 +76,29 @@ def test_a_warm_pod_ends_when_its_time_is_over() -> None:
 
 
 def test_a_warm_pod_that_its_guard_ended_is_booked() -> None:
-    """Seconds after no listing shows it; before its time, after a whole settle window."""
+    """Two listings without it suffice once its guard has certainly ended it; before that the pod
+    may only be hidden, and a whole settle window counts."""
     assert isinstance(chosen(over(warm=WARM), missing_since=20.0), Wait)
     assert chosen(over(warm=WARM), missing_since=-1000.0) == ConfirmGone("p1")
-    assert isinstance(chosen(over(warm=WARM), wall=1600.0, missing_since=40.0), Wait)
-    assert chosen(over(warm=WARM), wall=1600.0, missing_since=20.0) == ConfirmGone("p1")
+    assert isinstance(chosen(over(warm=WARM), wall=1640.0, missing_since=20.0), Wait)
+    assert isinstance(chosen(over(warm=WARM), wall=1645.0, missing_since=49.5), Wait)
+    assert chosen(over(warm=WARM), wall=1645.0, missing_since=49.0) == ConfirmGone("p1")
+
+
+def test_a_run_does_not_wait_for_a_waiting_pod_that_is_not_listed() -> None:
+    """The second listing without a warm, kept or parked pod lets the run rent another one; the
+    lease stays open, since the pod may be hidden, and `sync` waits until its end is certain."""
+    keeps = dataclasses.replace(POLICY, on_failure="keep")
+    parked, parks = over(parked=True, keeps_disk=True), Policy(on_failure="park")
+    for state, policy in ((over(warm=WARM), POLICY), (over(), keeps), (parked, parks)):
+        first = observe(state, 50.0, listing=Listing(50.0, ()), missing_since=50.0)
+        second = observe(state, 51.0, listing=Listing(51.0, ()), missing_since=50.0)
+
+        again = plan_before_run(first, policy)
+        assert isinstance(again, Wait)
+        assert again.seconds <= 1.0
+        assert plan_before_run(second, policy) == Done(UNLISTED)
+        assert isinstance(plan_passive(second, policy), Wait)
 
 
 def test_a_pod_that_was_to_be_parked_and_is_unlisted_is_not_expected_to_be_gone() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from controller.errors import ConnectionLost, UsageError
 from controller.ssh.session import Session
+from controller.ssh.stream import CommandFailed
 from controller.transfer.progress import TransferProgress
 from controller.transfer.snapshot import Snapshot, take
 from controller.transfer.upload import code_digest, upload_code, upload_work
@@ -50,6 +51,16 @@ def test_the_code_runs_from_its_folder(session: Session, layout: Layout) -> None
     assert shown.status == 0
     assert [path.name for path in home.parent.iterdir()] == [sha256]
     assert upload_code(session, layout.root) == sha256
+
+
+def test_code_that_is_not_there_is_an_upload_that_failed(
+    session: Session, layout: Layout, tmp_path: Path
+) -> None:
+    """A job may have removed it after an earlier run: the caller sends it and tries again."""
+    snapshot = project(tmp_path / "p", {f"{number:0100}": b"" for number in range(2000)})
+
+    with pytest.raises((UploadFailed, CommandFailed)):
+        upload_work(session, layout, "run1", snapshot, code="0" * 64)
 
 
 def test_the_work_folder_is_what_was_snapped(
