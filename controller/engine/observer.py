@@ -50,6 +50,7 @@ class Observer:
 
     context: LeaseContext
     runtime: JobRuntime
+    pause: float = 0.0  # seconds that the next observation waits for the job to change
     _listing: Listing | None = None
     _offers: tuple[Offer, ...] | None = None
     _offers_at: float = 0.0
@@ -274,15 +275,19 @@ class Observer:
         return self._offers
 
     def _wants_quote(self, lease_state: LeaseState) -> bool:
-        return lease_state.pod is None and lease_state.current is not None
+        current = lease_state.current
+        return lease_state.pod is None and current is not None and not current.pulled
 
     # -- the pod -----------------------------------------------------------------------------------
 
     def _contact(self, lease_state: LeaseState) -> Contact | None:
-        endpoint = self._address(lease_state)
+        endpoint, pause = self._address(lease_state), self.pause
+        self.pause = 0.0
         if endpoint is None or lease_state.pod is None or lease_state.current is None:
+            if pause:
+                self.context.clock.wait(pause)
             return None
-        return self.runtime.ask(lease_state.pod, endpoint, lease_state.current)
+        return self.runtime.ask(lease_state.pod, endpoint, lease_state.current, pause)
 
     def _address(self, lease_state: LeaseState) -> Endpoint | None:
         """From the newest listing; the last known address while the provider does not respond."""
