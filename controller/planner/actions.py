@@ -197,7 +197,7 @@ class Wait(Action):
     seconds: float
     why: str
     until: float | None = field(default=None, compare=False)
-    for_job: bool = False
+    for_job: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import pytest
 from controller.agent.client import AgentClient
 from controller.agent.job_log import MAX_LOG, append_log, append_rest, follow_log
 from controller.errors import ConnectionLost
-from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Contact
 from controller.providers.base import Endpoint
 from controller.runtime.ssh_runtime import SshJobRuntime
