@@ -115,7 +115,9 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
     lock_artifacts.set_aside(
         context.project.root, issued, context.project.state_dir / "aside" / run
     )
-    arrived = partial(_arrived, context.project.root, folder.files, verified_files(folder.files))
+    arrived = partial(
+        was_hashed_on_arrival, context.project.root, folder.files, verified_files(folder.files)
+    )
     problems = lock_artifacts.verify_artifacts(context.project.root, issued, arrived)
     if problems:
         raise ArtifactsNotSafe(
@@ -140,7 +142,7 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
     return LockedRun(issued.sha256)
 
 
-def _arrived(
+def was_hashed_on_arrival(
     root: Path, files: Path, verified: Mapping[str, VerifiedFacts], artifact: Artifact
 ) -> bool:
     """Whether the artifact is the very file that was hashed on arrival, and as it was then."""

@@ -1,0 +1,41 @@
+"""A call beside the main thread's work, whose end and errors are the main thread's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+
+class BackgroundCall:
+    """Runs `act` in a thread for the length of a `with` block.
+
+    The block ends once both have ended, and raises what `act` raised. After Ctrl-C it does not
+    wait: the caller closes the connection, which ends the call.
+    """
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="podctl-background", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._act()
+        except Exception as error:  # raised again at the end of the block
+            self._error = error
+
+    def __enter__(self) -> BackgroundCall:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None or issubclass(kind, Exception):
+            self._thread.join()
+        if kind is None and self._error is not None:
+            raise self._error
