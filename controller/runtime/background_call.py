@@ -5,6 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import TypeVar
+
+from controller.incident import attempt
+
+T = TypeVar("T")
+TICK_SECONDS = 0.5
 
 
 class BackgroundCall:
@@ -29,6 +35,11 @@ class BackgroundCall:
         self._thread.start()
         return self
 
+    def running(self, seconds: float) -> bool:
+        """Whether the call still runs after `seconds`; returns as soon as it does not."""
+        self._thread.join(seconds)
+        return self._thread.is_alive()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -39,3 +50,15 @@ class BackgroundCall:
             self._thread.join()
         if kind is None and self._error is not None:
             raise self._error
+
+
+def call_with_ticks(act: Callable[[], T], tick: Callable[[], None]) -> T:
+    """What `act`, in a thread, returns or raises; meanwhile `tick` is called here.
+
+    `act` has a deadline of its own. Ctrl-C is raised at once.
+    """
+    results: list[T] = []
+    with BackgroundCall(lambda: results.append(act())) as call:
+        while call.running(TICK_SECONDS):
+            attempt(tick)  # a failing display delays nothing
+    return results[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from controller.agent.client import (
     AgentClient,
@@ -23,6 +24,7 @@ from controller.project import consent
 from controller.project.installer_settings import applies, settings_of
 from controller.project.run_folder import RunFolder
 from controller.providers.base import Endpoint
+from controller.runtime.background_call import call_with_ticks
 from controller.runtime.download_run import bring, bring_ready
 from controller.runtime.run_context import RunContext
 from controller.runtime.upload_run import deliver
@@ -91,7 +93,8 @@ class SshJobRuntime:
             return Contact(True, guard=guard_report(session))
         agent = AgentClient(session, layout, run.code)
         try:
-            status = agent.status(run.run, seen=seen, wait_seconds=pause)
+            look = partial(agent.status, run.run, seen=seen, wait_seconds=pause)
+            status = call_with_ticks(look, self.context.tick)
         except CommandRefused:
             if agent.present():
                 raise

@@ -3,15 +3,18 @@ it."""
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from controller.errors import ConnectionLost
 from controller.planner.lease_state import RunFacts
 from controller.planner.observation import Contact
 from controller.providers.base import Endpoint
+from controller.runtime.background_call import call_with_ticks
 from controller.runtime.ssh_runtime import LEAST_PAUSE, SshJobRuntime
 from remote.contract import Status
 
@@ -80,3 +83,19 @@ def test_a_pod_cannot_make_the_loop_spin() -> None:
     assert same.now() == pytest.approx(4.0)
     assert nonsense.now() >= 6.0
     assert new.now() == pytest.approx(2.0 + 10 * LEAST_PAUSE)
+
+
+def test_the_view_is_told_of_the_time_while_a_call_waits() -> None:
+    """The call ends with its result, or with what it raised, however often the view fails."""
+    ticked = threading.Event()
+
+    def tick() -> None:
+        ticked.set()
+        raise ValueError("the display")
+
+    def fail() -> None:
+        raise ConnectionLost("the connection to the pod was lost")
+
+    assert call_with_ticks(lambda: ticked.wait(30), tick)
+    with pytest.raises(ConnectionLost):
+        call_with_ticks(fail, tick)
