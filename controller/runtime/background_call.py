@@ -7,10 +7,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
-from controller.incident import attempt
+from controller.errors import ConnectionLost
+from controller.incident import NOT_OURS, Incident, attempt
 
 T = TypeVar("T")
 TICK_SECONDS = 0.5
+MOST_SECONDS = 10 * 3600.0  # beyond the limits of every call that is made here
 
 
 class BackgroundCall:
@@ -22,14 +24,17 @@ class BackgroundCall:
 
     def __init__(self, act: Callable[[], None]) -> None:
         self._act = act
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="podctl-background", daemon=True)
 
     def _run(self) -> None:
         try:
-            self._act()
-        except Exception as error:  # raised again at the end of the block
+            result = attempt(self._act)
+        except NOT_OURS as error:
             self._error = error
+            return
+        if isinstance(result, Incident):
+            self._error = result.error
 
     def __enter__(self) -> BackgroundCall:
         self._thread.start()
@@ -47,7 +52,9 @@ class BackgroundCall:
         trace: TracebackType | None,
     ) -> None:
         if kind is None or issubclass(kind, Exception):
-            self._thread.join()
+            self._thread.join(MOST_SECONDS)
+        if kind is None and self._thread.is_alive():
+            raise ConnectionLost("the pod did not respond in time")
         if kind is None and self._error is not None:
             raise self._error
 
