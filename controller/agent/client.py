@@ -61,8 +61,13 @@ class AgentClient:
         arguments = ["start", *(["--again"] if again else [])]
         return self._status(arguments, stdin=contract.dump(spec), seconds=START_SECONDS)
 
-    def status(self, run: str) -> Status:
-        return self._status(["status", "--run", run])
+    def status(self, run: str, *, seen: str = "", wait_seconds: float = 0.0) -> Status:
+        """The present status; with `seen`, the first one that has another mark, or the present
+        one after `wait_seconds`."""
+        arguments = ["status", "--run", run]
+        if seen and wait_seconds > 0:
+            arguments += ["--wait", f"{wait_seconds:.2f}", "--seen", seen]
+        return self._status(arguments, seconds=VERB_SECONDS + wait_seconds)
 
     def stop(self, run: str, reason: str) -> Status:
         """Request that the job saves a checkpoint and ends."""

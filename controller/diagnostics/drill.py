@@ -221,5 +221,8 @@ class RecordingWorld:
             self._create_sent_at = self.clock.now()
         return self.world.perform(action)
 
+    def wait(self, action: Wait) -> None:
+        self.world.wait(action)
+
     def decide(self, observation: Observation, policy: Policy) -> Action:
         return decide(observation, policy, self.limits, self.evidence)

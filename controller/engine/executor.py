@@ -47,6 +47,12 @@ class ActionExecutor:
         self.pods.observation = self.observer.observe()
         return self.pods.observation
 
+    def wait(self, action: actions.Wait) -> None:
+        if action.for_job:
+            self.observer.pause = action.seconds
+        else:
+            self.context.clock.wait(action.seconds)
+
     def perform(self, action: Action) -> LeaseOutcome:
         definite = False
         try:

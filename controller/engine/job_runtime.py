@@ -17,8 +17,11 @@ class JobRuntime(Protocol):
     PodctlError; after a ConnectionLost the order may or may not have been carried out.
     """
 
-    def ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
-        """What the pod reports about `run`; also appends to the local copy of the job's log."""
+    def ask(self, pod: str, endpoint: Endpoint, run: RunFacts, pause: float = 0.0) -> Contact:
+        """What the pod reports about `run`; also appends to the local copy of the job's log.
+
+        With `pause` the answer comes once it differs from the one before, or after so many seconds.
+        """
         ...
 
     def upload(self, run: str) -> UploadedRun:

@@ -56,6 +56,7 @@ class LeaseContext:
     tell: Callable[[str], None] = lambda _: None
     brought: Callable[[int, int], None] = lambda _files, _bytes: None  # pulled from a running job
     moved: Callable[[str, TransferProgress], None] = lambda _what, _progress: None
+    tick: Callable[[], None] = lambda: None  # while a call waits for the pod: the view's clock runs
     process: ProcessState = field(default_factory=ProcessState)
     folded: FoldedJournal = field(default_factory=FoldedJournal)
 

@@ -26,6 +26,10 @@ class World(Protocol):
 
     def perform(self, action: Action) -> LeaseOutcome: ...
 
+    def wait(self, action: Wait) -> None:
+        """Pause, or have the next observation pause: it ends early when the job changes."""
+        ...
+
 
 class Recorder(Protocol):
     """The journal and the ledger."""
@@ -100,7 +104,7 @@ def drive(
         if stuck := repetitions.add(action):
             return stuck
         if isinstance(action, Wait):
-            clock.wait(action.seconds)
+            world.wait(action)
         else:
             _carry_out(world, recorder, action, incidents)
 

@@ -41,6 +41,7 @@ class Observer:
 
     context: LeaseContext
     runtime: JobRuntime
+    pause: float = 0.0  # seconds that the next observation waits for the job to change
     _listing: Listing | None = None
     _offers: tuple[Offer, ...] | None = None
     _offers_at: float = 0.0
@@ -100,7 +101,8 @@ class Observer:
             self.process.conditions.hold,
         )
         pod, pod_id = self._pod(lease_state), lease_state.pod
-        silent = pod_id is not None and not (contact and contact.reached)
+        asked = lease_state.needs_pod or lease_state.current is None
+        silent = pod_id is not None and asked and not (contact and contact.reached)
         pending = bool(lease_state.pending_terminations)
         return PodObservation(
             pod_since=hold(f"alive {pod_id}", is_up(pod), now),
@@ -186,7 +188,7 @@ class Observer:
         wall = self.context.clock.wall()
         return sum(self.context.ledger.spent(wall, run=run) for run in self.context.stages)
 
-    # -- the provider ----------------------------------------------------------------------------
+    # -- the provider and the pod ------------------------------------------------------------------
 
     def _pod(self, lease_state: LeaseState) -> Pod | None:
         if self._listing is None or lease_state.pod is None:
@@ -265,15 +267,16 @@ class Observer:
         return self._offers
 
     def _wants_quote(self, lease_state: LeaseState) -> bool:
-        return lease_state.pod is None and lease_state.current is not None
-
-    # -- the pod -----------------------------------------------------------------------------------
+        return lease_state.pod is None and lease_state.needs_pod
 
     def _contact(self, lease_state: LeaseState) -> Contact | None:
-        endpoint = self._address(lease_state)
-        if endpoint is None or lease_state.pod is None or lease_state.current is None:
+        endpoint, pause, self.pause = self._address(lease_state), self.pause, 0.0
+        if endpoint is None or lease_state.pod is None or not lease_state.needs_pod:
+            if pause:
+                self.context.clock.wait(pause)
             return None
-        return self.runtime.ask(lease_state.pod, endpoint, lease_state.current)
+        assert lease_state.current is not None
+        return self.runtime.ask(lease_state.pod, endpoint, lease_state.current, pause)
 
     def _address(self, lease_state: LeaseState) -> Endpoint | None:
         """From the newest listing; the last known address while the provider does not respond."""

@@ -9,7 +9,7 @@ from controller.agent.connection import PodConnection
 from controller.leases.project_session import ProjectSession
 from controller.leases.renewal import reusable
 from controller.planner import pod_spec as order
-from controller.providers.base import endpoint_of
+from controller.providers.pod_status import endpoint_of
 from jobs.stage import Stage
 
 

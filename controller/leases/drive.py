@@ -199,6 +199,7 @@ def _run_context(
         brought=view.brought,
         stop_asked=lambda: bool(StopRequests(project.state_dir).of(lease.id)),
         moved=view.moved,
+        tick=view.tick,
     )
 
 

@@ -7,7 +7,7 @@ job's progress.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from controller.clock import Clock
@@ -52,6 +52,7 @@ class View:
     _pulled: tuple[int, int] = (0, 0)  # files and bytes that came while the job went on
     _started: set[str] = field(default_factory=set)  # runs that this process started
     _seen: Observation | None = None
+    _until: float | None = None  # latest end of the job
     _status: Status | None = None
     _line: MovingLine = field(init=False)
 
@@ -84,6 +85,14 @@ class View:
         """Show the progress of a transfer or of reading files."""
         self._line.moved(what, progress)
 
+    def tick(self) -> None:
+        """While the pod is asked: the same view, with the times of now."""
+        run = self._seen.lease.current if self._seen is not None else None
+        if self._seen is None or self._status is None or run is None or not run.started:
+            return
+        self._seen = replace(self._seen, now=self.clock.now())
+        self._draw_job(run, self._status, self._seen)
+
     def end(self) -> None:
         """Write the rest of the job's log."""
         if self.output is not None:
@@ -100,7 +109,9 @@ class View:
         """Note what an observation says, and show what it brought of the job's log."""
         run = observation.lease.current
         status = observation.job.contact.status if observation.job.contact else None
-        self._seen, self._status = observation, status
+        self._seen = observation
+        if status is not None or run is None or not run.pulled:  # a pulled run's pod is not asked
+            self._status = status
         if status is not None:
             self._looked_at = observation.now
         if run is None or not run.started:
@@ -141,11 +152,15 @@ class View:
         if status.phase != self._phase:
             self._phase = status.phase
             self._say(f"{run.run}: {status.phase or status.state}")
-        if self.terminal.moving:
-            lines = job_lines(run, status, observation, self._measured(), action.until)
-            self._panel(status.phase or status.state, lines)
+        self._until = action.until
+        self._draw_job(run, status, observation)
         line = partial(job_line, run, status, observation, self._pace, pulled=self._pulled)
         self._line.note(line(until=action.until))
+
+    def _draw_job(self, run: RunFacts, status: Status, observation: Observation) -> None:
+        if self.terminal.moving:
+            lines = job_lines(run, status, observation, self._measured(), self._until)
+            self._panel(status.phase or status.state, lines)
 
     def _idle(self, now: float, action: actions.Wait) -> None:
         if action.why != self._why:

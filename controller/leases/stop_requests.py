@@ -12,7 +12,7 @@ from controller.clock import Clock
 from controller.engine.loop import World
 from controller.engine.outcomes import LeaseOutcome
 from controller.incident import Incident, attempt
-from controller.planner.actions import Action
+from controller.planner.actions import Action, Wait
 from controller.planner.journal_fold import fold
 from controller.planner.lease_state import LeaseState, Step
 from controller.planner.observation import Observation
@@ -21,6 +21,7 @@ from state.stop_requests import StopRequest
 
 POLL = 1.0  # seconds between two looks at what became of a request
 AFTERWARDS = 5.0  # seconds for the other process to exit after it carried out the request
+BRIEF = 0.2  # seconds: also where a request cannot be dropped, so that the loop never spins
 T = TypeVar("T")
 
 
@@ -79,6 +80,13 @@ class StopRequestWorld:
 
     def perform(self, action: Action) -> LeaseOutcome:
         return self.world.perform(action)
+
+    def wait(self, action: Wait) -> None:
+        """Wait only briefly if a request came in the meantime: the next observation takes it up."""
+        pending = attempt(partial(self.requests.of, self.lease))
+        if pending and not isinstance(pending, Incident):
+            action = dataclasses.replace(action, seconds=min(BRIEF, action.seconds))
+        self.world.wait(action)
 
 
 @dataclass

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +72,19 @@ def artifacts_of(root: Path, paths: Iterable[str]) -> tuple[Artifact, ...]:
     return tuple(artifacts)
 
 
-def verify_artifacts(root: Path, certificate: Certificate) -> tuple[Problem, ...]:
-    """Re-hash every artifact; also name what was added to the stage's own folders."""
+def verify_artifacts(
+    root: Path,
+    certificate: Certificate,
+    was_hashed: Callable[[Artifact], bool] = lambda _: False,
+) -> tuple[Problem, ...]:
+    """Re-hash every artifact; also name what was added to the stage's own folders.
+
+    An artifact for which `was_hashed` is true was hashed by this podctl and not written since.
+    """
     problems = []
     for artifact in certificate.artifacts:
+        if was_hashed(artifact):
+            continue
         if difference := _difference(root / artifact.path, artifact):
             problems.append(Problem(encode(artifact.path), difference))
     problems += [

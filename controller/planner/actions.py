@@ -188,14 +188,16 @@ class Close(Action):
 
 @dataclass(frozen=True)
 class Wait(Action):
-    """Observe again after `seconds`.
+    """Observe again after `seconds`, or earlier when the pod says that its job changed.
 
-    `until`, by the clock of `Observation.now`, is the latest end of the wait; it is only shown.
+    The latter only with `for_job`. `until`, by the clock of `Observation.now`, is the latest end of
+    the wait; it is only shown.
     """
 
     seconds: float
     why: str
     until: float | None = field(default=None, compare=False)
+    for_job: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

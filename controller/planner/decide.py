@@ -32,7 +32,13 @@ from controller.planner.provisioning import (
     wait_for_provider,
 )
 from controller.planner.replacement import replace, vanished
-from controller.planner.teardown import SECOND_LOOK, bill_wait, close, ledger_correction
+from controller.planner.teardown import (
+    SECOND_LOOK,
+    bill_wait,
+    close,
+    give_up_verified,
+    ledger_correction,
+)
 from controller.providers.base import Pod, PodStatus
 
 UNLISTED = "unlisted"  # the waiting pod is in no listing, which does not prove its end yet
@@ -52,8 +58,8 @@ def decide(observation: Observation, policy: Policy) -> Action:
         )
     if refused := observation.provider.refused or observation.pods.order_refused:
         return NeedsOperator("refused", refused, _BY_HAND)
-    if action := end_pending(observation, policy):
-        return action
+    if (local := _local_rest(observation)) or (local := end_pending(observation, policy)):
+        return local
     if lease_state.current is None:
         return close(observation, policy)
     if lease_state.pod is None and not lease_state.current.pulled:
@@ -89,6 +95,15 @@ def plan_before_run(observation: Observation, policy: Policy) -> Action:
     return action
 
 
+def _local_rest(observation: Observation) -> Action | None:
+    """What is left of a pulled run whose pod this process told to go: it needs local files only."""
+    lease_state, run = observation.lease, observation.lease.current
+    told = all(pod.pod in observation.pods.asked for pod in lease_state.pending_terminations)
+    if run is None or not run.pulled or lease_state.pod is not None or not told:
+        return None
+    return conclude(observation, run) if lease_state.pending_terminations else None
+
+
 # -- driving the pod -------------------------------------------------------------------------
 
 
@@ -99,7 +114,8 @@ def _drive(observation: Observation, policy: Policy, run: RunFacts) -> Action:
     if pod is not None and not run.started and (wrong := spec_mismatch(lease_state, pod, policy)):
         return replace(observation, policy, wrong)
     if run.pulled:  # nothing more is needed of the pod for this run
-        return conclude(observation, run)
+        last = conclude(observation, run)
+        return give_up_verified(observation, policy, last) or last
     if run.disk_full and not run.started and lease_state.used_before:
         return replace(observation, policy, f"with what an earlier run left there, {run.broken}")
     if run.broken and not run.started:

@@ -113,7 +113,7 @@ def _with_job(observation: Observation, policy: Policy, run: RunFacts) -> Action
         return _await_guard(observation, policy)
     if status.ready_sha256 and status.ready_sha256 != observation.local.ready_pulled:
         return PullReady(run.run)
-    return Wait(policy.poll, "for the job", _time_up(observation))
+    return Wait(policy.poll, "for the job", _time_up(observation), for_job=True)
 
 
 def _time_up(observation: Observation) -> float | None:

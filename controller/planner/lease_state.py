@@ -121,6 +121,11 @@ class LeaseState:
         return next((run for run in self.runs if run.outcome is None), None)
 
     @property
+    def needs_pod(self) -> bool:
+        """Whether the present run still needs its pod; a pulled one is concluded without it."""
+        return self.current is not None and not self.current.pulled
+
+    @property
     def ending(self) -> bool:
         """Whether only the files of the present run are still wanted."""
         return bool(self.stop) or (self.current is not None and self.current.fetching)

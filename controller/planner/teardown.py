@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from controller.planner.actions import (
     Action,
     Close,
@@ -9,6 +11,7 @@ from controller.planner.actions import (
     ConfirmParked,
     Done,
     KeepWarm,
+    Lock,
     NeedsOperator,
     ReconcileBilling,
     RecordRestart,
@@ -49,6 +52,27 @@ def close(observation: Observation, policy: Policy) -> Action:
     if not lease_state.nonces:
         return Close(_outcome(observation))
     return _sweep(observation, policy)
+
+
+def give_up_verified(observation: Observation, policy: Policy, next_step: Action) -> Action | None:
+    """The end of the pod before its last run is locked; None where the pod is still wanted.
+
+    At that point every artifact is here, was hashed here, opens here and met the criteria; locking
+    reads and writes local files only, and would bill meanwhile.
+    """
+    lease_state = observation.lease
+    if not isinstance(next_step, Lock) or lease_state.pod is None:
+        return None
+    runs = tuple(
+        replace(run, outcome="passed") if run.run == next_step.run else run
+        for run in lease_state.runs
+    )
+    passed = replace(lease_state, runs=runs)
+    if passed.current is not None or not passed.passed or lease_state.parked:
+        return None
+    if _disposal(replace(observation, lease=passed), policy) != "terminate":
+        return None
+    return Terminate(lease_state.pod, "its artifacts are here and verified")
 
 
 def ledger_correction(observation: Observation, pod: str) -> Action | None:

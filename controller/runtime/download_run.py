@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
 
 from controller.agent.client import AgentClient
 from controller.agent.job_log import append_rest
+from controller.credentials.secret import Secret
 from controller.engine.outcomes import PulledRun
 from controller.errors import ArtifactsNotSafe, Paused
 from controller.planner.observation import Contact
 from controller.planner.unpulled_files import LeftOnPod
 from controller.project.output_paths import OutputPaths
 from controller.project.run_folder import READY, SAMPLES, RunFolder
+from controller.runtime.background_call import BackgroundCall
 from controller.runtime.left_on_pod import unpulled_files, with_fetched
 from controller.runtime.run_context import RunContext
 from controller.terminal.sanitize import clean_line
@@ -61,15 +65,19 @@ def bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) -
 def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) -> PulledRun:
     status = contact.status
     assert status is not None
-    append_rest(agent, run, context.project.job_log(run), context.secrets(run))
     folder = RunFolder(context.project.run_dir(run))
     folder.keep("status.json", _without_secrets(status))
-    if samples := agent.document(run, SAMPLES):
-        folder.keep(SAMPLES, PROCESS_REDACTOR.redact(samples))
-    if status.exit is None:
-        return _bring_lost(context, agent, run)
+    log, secrets = context.project.job_log(run), context.secrets(run)
+    with BackgroundCall(partial(_keep_records, agent, run, log, secrets, folder)):
+        if status.exit is None:
+            return _bring_lost(context, agent, run)
+        return _bring_final(context, agent, run, status.exit)
+
+
+def _bring_final(context: RunContext, agent: AgentClient, run: str, end: Exit) -> PulledRun:
+    folder = RunFolder(context.project.run_dir(run))
     raw = agent.document(run, MANIFEST)
-    if contract.digest(raw) != status.exit.manifest_sha256:
+    if contract.digest(raw) != end.manifest_sha256:
         raise ArtifactsNotSafe(
             f"the manifest of {run} is not the one that its exit record names",
             where=MANIFEST,
@@ -79,7 +87,7 @@ def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) 
     manifest = _with_fetched(context, run, _manifest(context, raw, run, final=True))
     report = _pull(context, run, manifest)
     folder.keep(MANIFEST, contract.dump(manifest))
-    folder.keep("exit.json", _without_secrets(status.exit))
+    folder.keep("exit.json", _without_secrets(end))
     for note in manifest.notes[:NOTES]:
         context.tell(f"{run}: left out: {clean_line(f'{encode(note.path)}: {note.why}')}")
     if (more := len(manifest.notes) - NOTES) > 0:
@@ -87,7 +95,16 @@ def _bring(context: RunContext, agent: AgentClient, run: str, contact: Contact) 
     if manifest.left or manifest.unfit or manifest.beyond:
         stage = context.stages[run]
         raise LeftOnPod(unpulled_files(manifest, stage.name, folder.files, stage.outputs))
-    return _summary(status.exit, report, contract.digest(raw), len(manifest.files))
+    return _summary(end, report, contract.digest(raw), len(manifest.files))
+
+
+def _keep_records(
+    agent: AgentClient, run: str, log: Path, secrets: Sequence[Secret], folder: RunFolder
+) -> None:
+    """The rest of the log, and the samples."""
+    append_rest(agent, run, log, secrets)
+    if samples := agent.document(run, SAMPLES):
+        folder.keep(SAMPLES, PROCESS_REDACTOR.redact(samples))
 
 
 def _without_secrets(document: Exit | Status) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from controller.agent.client import AgentClient, CommandRefused, guard_report
 from controller.agent.connection import refused
@@ -18,10 +19,13 @@ from controller.project import consent
 from controller.project.installer_settings import applies, settings_of
 from controller.project.run_folder import RunFolder
 from controller.providers.base import Endpoint
+from controller.runtime.background_call import call_with_ticks
 from controller.runtime.download_run import bring, bring_ready
 from controller.runtime.run_context import RunContext
 from controller.runtime.upload_run import deliver
 from controller.runtime.verify_run import judge, lock
+
+LEAST_PAUSE = 0.1  # seconds between two observations of a job that changes all the time
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,28 @@ class SshJobRuntime:
     """Implements `controller.engine.job_runtime.JobRuntime`."""
 
     context: RunContext
+    # Run to the mark of its newest status. Of an agent that cannot wait there is none.
+    _marks: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
+    def ask(self, pod: str, endpoint: Endpoint, run: RunFacts, pause: float = 0.0) -> Contact:
+        if not pause:
+            return self._contact(pod, endpoint, run)
+        clock, seen = self.context.clock, self._marks.get(run.run, "")
+        if not seen:
+            clock.wait(pause)
+            return self._contact(pod, endpoint, run)
+        began = clock.now()
+        contact = self._contact(pod, endpoint, run, pause)
+        changed = contact.status is not None and contact.status.mark != seen
+        # What failed at once, or a pod that reports a change every time, is not asked faster.
+        least = min(pause, LEAST_PAUSE) if changed else pause
+        if (rest := began + least - clock.now()) > 0:
+            clock.wait(rest)
+        return contact
+
+    def _contact(self, pod: str, endpoint: Endpoint, run: RunFacts, pause: float = 0.0) -> Contact:
         try:
-            return self._ask(pod, endpoint, run)
+            return self._ask(pod, endpoint, run, pause)
         except ConnectionLost as error:
             self.drop()
             hopeless = self.context.link.no_sshd
@@ -50,7 +72,8 @@ class SshJobRuntime:
             why = f"{type(error).__name__}: {error}"
             return Contact(True, error=f"could not parse the pod's response: {why}")
 
-    def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
+    def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts, pause: float) -> Contact:
+        seen = self._marks.pop(run.run, "")
         session = self.context.link.connect(pod, endpoint)
         layout = session.layout(self.context.shape.mount)
         if (
@@ -63,11 +86,13 @@ class SshJobRuntime:
             return Contact(True, guard=guard_report(session, hold_off=is_warm))
         agent = AgentClient(session, layout, run.code)
         try:
-            status = agent.status(run.run)
+            look = partial(agent.status, run.run, seen=seen, wait_seconds=pause)
+            status = call_with_ticks(look, self.context.tick)
         except CommandRefused:
             if agent.present():
                 raise
             return Contact(True, forgotten=True, error="podctl's code is no longer on the pod")
+        self._marks[run.run] = status.mark
         self.context.last_seen.see(f"run:{run.run}", "agent", run_last_seen(status))
         path = self.context.project.job_log(run.run)
         follow_log(agent, run.run, path, status.log_size, self.context.secrets(run.run))

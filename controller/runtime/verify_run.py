@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from controller.costs.pricing import spending
@@ -27,6 +29,7 @@ from controller.runtime.judgement import JudgeContext, Judgement
 from controller.terminal import formatting
 from controller.terminal.sanitize import clean_line
 from controller.transfer.disk import writing
+from controller.transfer.verified_files import VerifiedFacts, verified_facts, verified_files
 from jobs import criteria, inspection
 from jobs.criteria import Finding, Verdict
 from jobs.stage import Stage, definitions
@@ -112,7 +115,10 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
     lock_artifacts.set_aside(
         context.project.root, issued, context.project.state_dir / "aside" / run
     )
-    problems = lock_artifacts.verify_artifacts(context.project.root, issued)
+    arrived = partial(
+        was_hashed_on_arrival, context.project.root, folder.files, verified_files(folder.files)
+    )
+    problems = lock_artifacts.verify_artifacts(context.project.root, issued, arrived)
     if problems:
         raise ArtifactsNotSafe(
             f"{problems[0].path}: {problems[0].what}",
@@ -134,6 +140,21 @@ def lock(context: JudgeContext, run: str, judgement: Judgement | None = None) ->
     if isinstance(copied, Incident):  # the stage is locked all the same
         context.tell(f"the state was not copied to .podctl/backups: {copied.text}")
     return LockedRun(issued.sha256)
+
+
+def was_hashed_on_arrival(
+    root: Path, files: Path, verified: Mapping[str, VerifiedFacts], artifact: Artifact
+) -> bool:
+    """Whether the artifact is the very file that was hashed on arrival, and as it was then."""
+    try:
+        here = os.lstat(root / artifact.path)
+        return (
+            os.path.samestat(here, os.lstat(files / artifact.path))
+            and verified.get(artifact.path) == verified_facts(here, artifact.sha256)
+            and here.st_size == artifact.size
+        )
+    except OSError:
+        return False
 
 
 def _render(context: JudgeContext, run: str, lock: Certificate) -> None:

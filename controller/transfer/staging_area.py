@@ -11,17 +11,16 @@ import contextlib
 import errno
 import functools
 import hashlib
-import json
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from controller.errors import ArtifactsNotSafe
 from controller.transfer.disk import check_space, writing
 from controller.transfer.manifest_check import STAGING
+from controller.transfer.verified_files import RECORD, read_record, verified_facts, write_record
 from remote.contract import FileEntry
 from remote.names import encode
 from state.file_sync import sync_file
@@ -29,7 +28,6 @@ from state.file_sync import sync_file
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 CHUNK = 4 * 1024 * 1024
-SIDECAR = "verified.json"
 EARLIER = "earlier"  # folder of files that were moved out of the way
 _BAD_NAME = (errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG)
 
@@ -51,14 +49,14 @@ class StagingArea:
             os.close(self._top)
             raise
         self._dirty: set[str] = {""}  # folders whose names are not durable yet
-        self._verified = self._read_sidecar()
+        self._verified = read_record(self._staging)
 
     def __enter__(self) -> StagingArea:
         return self
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._write_sidecar()
+            write_record(self._staging, self._verified)
         finally:
             for fd in (*self._open_folders, self._staging, self._top):
                 os.close(fd)
@@ -69,13 +67,13 @@ class StagingArea:
         stat_result = self._stat(path)
         if stat_result is None or stat_result.st_size != entry.size:
             return False
-        if self._verified.get(path) != _verified_facts(stat_result, entry.sha256):
+        if self._verified.get(path) != verified_facts(stat_result, entry.sha256):
             with self._folder_of(path) as (folder, name):
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
             with os.fdopen(fd, "rb") as file:
                 if _hash(file.fileno(), entry.size) != entry.sha256:
                     return False
-            self._verified[path] = _verified_facts(stat_result, entry.sha256)
+            self._verified[path] = verified_facts(stat_result, entry.sha256)
         return True
 
     def place(self, entry: FileEntry) -> str:
@@ -166,7 +164,7 @@ class StagingArea:
                 raise
             raise self._blocked(path, error) from error
         self._dirty.add(path.rpartition("/")[0])
-        self._verified[path] = _verified_facts(os.fstat(fd), entry.sha256)
+        self._verified[path] = verified_facts(os.fstat(fd), entry.sha256)
         self._drop(staged_name(entry) + ".ranges")
 
     def try_install(self, entry: FileEntry, fd: int) -> bool:
@@ -239,31 +237,8 @@ class StagingArea:
         """Delete staged files of earlier pulls that are not in `entries`."""
         wanted = {staged_name(entry) for entry in entries}
         for name in os.listdir(self._staging):
-            if name not in (SIDECAR, EARLIER) and name.removesuffix(".ranges") not in wanted:
+            if name not in (RECORD, EARLIER) and name.removesuffix(".ranges") not in wanted:
                 os.unlink(name, dir_fd=self._staging)
-
-    def _read_sidecar(self) -> dict[str, list[Any]]:
-        """The record of verified files; if it is invalid, files are read again."""
-        try:
-            fd = os.open(SIDECAR, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._staging)
-            with os.fdopen(fd, "rb") as file:
-                value = json.load(file)
-        except (OSError, ValueError):
-            return {}
-        return value if isinstance(value, dict) else {}
-
-    def _write_sidecar(self) -> None:
-        """Save the record of verified files: a cache that spares the next pull reading them."""
-        temporary = f".{SIDECAR}"
-        with contextlib.suppress(OSError):
-            self._drop(temporary)
-            fd = os.open(temporary, NEW_FILE, 0o600, dir_fd=self._staging)
-            with os.fdopen(fd, "w") as file:
-                json.dump(self._verified, file, separators=(",", ":"))
-            os.replace(temporary, SIDECAR, src_dir_fd=self._staging, dst_dir_fd=self._staging)
-            return
-        with contextlib.suppress(OSError):
-            self._drop(temporary)
 
     def _drop(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -285,10 +260,6 @@ def _subfolder(top: int, name: str) -> int:
         raise ArtifactsNotSafe("the staging folder is on another file system", where=name)
     os.fchmod(fd, 0o700)
     return fd
-
-
-def _verified_facts(stat_result: os.stat_result, sha256: str) -> list[Any]:
-    return [stat_result.st_size, stat_result.st_mtime_ns, stat_result.st_ino, sha256]
 
 
 def _hash(fd: int, size: int) -> str:

@@ -1,7 +1,8 @@
 """The pod's side of podctl: `python3 -S -m remote.agent VERB --root <mount>/podctl …`.
 
     start             a JobSpec on stdin; starts it once and returns
-    status --run R    what is known about a run
+    status --run R    what is known about a run; with --wait SECONDS --seen MARK once its mark is
+                      another one, or after so many seconds
     log --run R       one JSON line {"offset", "size", "base"}, then bytes of the log from there
     stop --run R      end a run early
     warm --run R      let the pod wait for another run, then have its guard end it
@@ -68,6 +69,10 @@ def _start(paths: PodPaths, arguments: Arguments) -> int:
 
 
 def _status(paths: PodPaths, arguments: Arguments) -> int:
+    if arguments.wait > 0:
+        from . import waiting
+
+        return _answer(waiting.status_after(paths, arguments.run, arguments.seen, arguments.wait))
     from . import status
 
     return _answer(status.status(paths, arguments.run))

@@ -24,6 +24,11 @@ _START: Options = {
     "--again": (None, "a new attempt even after an end"),
     "--unattended": (None, "not on a controller's behalf"),
 }
+_STATUS: Options = {
+    **_RUN,
+    "--wait": (float, "seconds to wait for a change"),
+    "--seen": (str, "the mark of the status that the caller has"),
+}
 _LOG: Options = {**_RUN, "--offset": (int, "the first byte"), "--limit": (int, "bytes")}
 _STOP: Options = {
     **_RUN,
@@ -37,7 +42,7 @@ _WARM: Options = {
 }
 _VERBS: dict[str, tuple[Options, str]] = {
     "start": (_START, "start a JobSpec, once"),
-    "status": (_RUN, "one Status"),
+    "status": (_STATUS, "one Status, at once or when it changes"),
     "log": (_LOG, "bytes of the job's log"),
     "stop": (_STOP, "end a run early"),
     "warm": (_WARM, "wait for another run, then be ended by the guard"),
@@ -60,6 +65,7 @@ class Arguments:
     limit: int = LOG_LIMIT  # bytes
     reason: str = "stopped on request"
     wait: float = 0.0  # seconds
+    seen: str = ""
     seconds: float = 0.0
     then: str = "terminate"
 

@@ -35,22 +35,27 @@ def status(paths: PodPaths, run: str) -> Status:
     gpus = [gpu for gpu in reported if isinstance(gpu, dict)] if isinstance(reported, list) else []
     exit_record = ending(folder, attempt)
     ready = atomic_files.read(f"{folder}/ready.json")
+    ready_sha256 = digest(ready) if ready is not None else None
+    state = _state(paths, run, attempt, exit_record, current)
+    number_of_attempt = attempt.number if attempt else 0
+    phase = _one_line(str(beat.get("phase", ""))) if current and not exit_record else ""
     return Status(
         run=run,
-        state=_state(paths, run, attempt, exit_record, current),
+        state=state,
         boot_id=now.id,
-        attempt=attempt.number if attempt else 0,
-        phase=_one_line(str(beat.get("phase", ""))) if current and not exit_record else "",
+        attempt=number_of_attempt,
+        phase=phase,
         heartbeat_age=_age(beat, now) if current else None,
         progress=_progress(folder, attempt, now, str(beat.get("text", "")) if current else ""),
         log_size=log_file.size(f"{folder}/job.log"),
-        ready_sha256=digest(ready) if ready is not None else None,
+        ready_sha256=ready_sha256,
         exit=exit_record,
         guard=guard(paths, now),
         free_bytes=_free(paths.root_name),
         gpu_util=_mean([gpu.get("percent") for gpu in gpus]),
         gpu_memory_gb=_sum([gpu.get("memory_gb") for gpu in gpus]),
         cpu_util=number(sample.get("cpu_percent")),
+        mark=digest(f"{now.id} {number_of_attempt} {state} {phase} {ready_sha256}".encode())[:16],
     )
 
 

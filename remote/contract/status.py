@@ -82,4 +82,7 @@ class Status:
     gpu_util: float | None = None  # percent, newest sample
     gpu_memory_gb: float | None = None
     cpu_util: float | None = None  # percent of all cores
+    # Another text whenever state, attempt, phase or ready.json is another: what a waiting call
+    # waits for. Empty: an older agent, which cannot wait.
+    mark: str = ""
     schema: int = SCHEMA

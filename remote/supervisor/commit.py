@@ -94,9 +94,11 @@ class Commit:
         base, began = self._base, time.monotonic()
         survey = partial(manifest.final, self._hashes, base.spec.outputs, self._pause)
         current = survey()
-        if not current.moving and not self._hashes.fresh(base.pace.settle):
+        # What held still while it was hashed has already been looked at twice.
+        again = LOOK_AGAIN_TICKS * base.pace.tick - current.held_seconds
+        if not current.moving and (again <= 0 or not self._hashes.fresh(base.pace.settle)):
             return current
-        wait = base.pace.settle if current.moving else LOOK_AGAIN_TICKS * base.pace.tick
+        wait = base.pace.settle if current.moving else again
         while True:
             self._wait(wait)
             earlier, current, wait = current, survey(), base.pace.settle

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from .. import outputs
-from ..contract import FileEntry, Manifest, dump
+from ..contract import FileEntry, Json, Manifest, dump
 from ..globs import normal
 from ..light_dataclasses import dataclass, field
 from ..names import raw, text
@@ -23,10 +23,24 @@ AWAKE_SECONDS = 0.2  # a signal that another thread took is handled when the mai
 Identity = tuple[int, int, int, int]
 
 
-def sha256_of(work: Path, file: Found, pause: Callable[[], None]) -> tuple[str, Identity] | None:
+@dataclass
+class PartialHash:
+    """The hash of the first `size` bytes of a file."""
+
+    sha256: Json = field(default_factory=hashlib.sha256)
+    size: int = 0
+
+
+def sha256_of(
+    work: Path,
+    file: Found,
+    pause: Callable[[], None],
+    interrupted: dict[Identity, PartialHash] | None = None,
+) -> tuple[str, Identity] | None:
     """Hash and identity of a file that the survey found; None when it is gone, replaced or changed.
 
-    `pause` is called between chunks and may raise to give up.
+    `pause` is called between chunks and may raise to give up; what was hashed until then is kept in
+    `interrupted`, for as long as the file's identity is the same.
     """
     try:
         with tree.opened(work) as top:
@@ -37,20 +51,25 @@ def sha256_of(work: Path, file: Found, pause: Callable[[], None]) -> tuple[str, 
         before = identity(os.fstat(fd))
         if before[:2] != file.identity[:2]:  # replaced: it may be anything by now
             return None
-        sha = hashlib.sha256()
-        left = before[2]
+        part = (interrupted or {}).pop(before, None) or PartialHash()
+        os.lseek(fd, part.size, os.SEEK_SET)
         while chunk := os.read(fd, CHUNK):
-            left -= len(chunk)
-            if left < 0:  # it grows: whoever writes it could keep us for ever
+            part.size += len(chunk)
+            if part.size > before[2]:  # it grows: whoever writes it could keep us for ever
                 return None
-            sha.update(chunk)
-            pause()
+            part.sha256.update(chunk)
+            try:
+                pause()
+            except BaseException:
+                if interrupted is not None:
+                    interrupted[before] = part
+                raise
         after = identity(os.fstat(fd))
     except OSError:
         return None
     finally:
         os.close(fd)
-    return (sha.hexdigest(), after) if before == after else None
+    return (part.sha256.hexdigest(), after) if before == after else None
 
 
 @dataclass
@@ -59,12 +78,13 @@ class Hashes:
 
     work: Path
     known: dict[Identity, str] = field(default_factory=dict)
+    interrupted: dict[Identity, PartialHash] = field(default_factory=dict)
 
     def of(self, file: Found, pause: Callable[[], None]) -> FileEntry | None:
         """The entry for `file`, or None when it keeps changing."""
         if sha256 := self.known.get(file.identity):
             return FileEntry(file.path, file.size, sha256)
-        fresh = sha256_of(self.work, file, pause)
+        fresh = sha256_of(self.work, file, pause, self.interrupted)
         if fresh is None:
             return None
         sha256, now = fresh  # it may have changed since it was found
@@ -124,6 +144,7 @@ class Final:
     moving: tuple[str, ...]  # changed while they were looked at
     unreadable: tuple[str, ...]
     survey: Survey
+    held_seconds: float = 0.0  # for which every entry was the same, at least
 
     def since(self, earlier: Final) -> Final:
         """This survey, with every file that differs from the `earlier` one as moving."""
@@ -145,9 +166,11 @@ def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) 
     more.
     """
     before = outputs.find(hashes.work, patterns)
+    found_at = time.monotonic()
     once = {file.identity: file for file in before.values()}  # links and what they lead to
     _hash(hashes, once.values(), pause)
     entries = [hashes.of(file, pause) for file in before.values()]
+    held_seconds = time.monotonic() - found_at
     survey = outputs.survey(hashes.work, patterns)
     after = survey.files
     held = {e.path: e for e in entries if e and hashes.still(after.get(e.path))}
@@ -158,6 +181,7 @@ def final(hashes: Hashes, patterns: tuple[str, ...], pause: Callable[[], None]) 
         tuple(path for path in others if path not in closed),
         tuple(closed),
         survey,
+        held_seconds,
     )
 
 

@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -325,3 +326,54 @@ def test_row_65_what_an_ended_job_left_behind_makes_way(pod: PodSide) -> None:
     assert ended == "ended"
     assert pod.ended("r2").rc == 0
     assert rc == -9
+
+
+def test_a_waiting_call_answers_as_soon_as_the_job_ends(pod: PodSide) -> None:
+    """It returns with the end, long before its own deadline."""
+    pod.start(pod.spec(WRITE + "while not os.path.exists('go'): time.sleep(0.01)\n"))
+    seen = until(lambda: mark_of(pod, "running"), "the job to run")
+    waiting = pod.popen("status", "--run=r1", "--wait=50", f"--seen={seen}")
+    (pod.work() / "go").touch()
+
+    answer = seen_by(waiting)
+    while answer.state != "ended":  # its phases change first
+        answer = seen_by(pod.popen("status", "--run=r1", "--wait=50", f"--seen={answer.mark}"))
+
+    assert answer.exit is not None
+    assert answer.exit.rc == 0
+
+
+def test_a_waiting_call_answers_when_the_supervisor_was_killed(pod: PodSide) -> None:
+    """A job that writes nothing more is noticed by its lock, not by its files."""
+    pod.start(pod.spec(WRITE + WAIT))
+    pod.file("up")
+    seen = until(lambda: mark_of(pod, "running"), "the job to run")
+    waiting = pod.popen("status", "--run=r1", "--wait=50", f"--seen={seen}")
+    for pid in pod.processes().keys() - {waiting.pid}:
+        os.kill(pid, 9)
+
+    assert seen_by(waiting).state == "lost"
+
+
+def test_a_waiting_call_has_a_deadline_of_its_own(pod: PodSide) -> None:
+    """Without a change it answers after its seconds; with an unknown mark, or no wait, at once."""
+    mark = pod.status().mark
+
+    begin = time.monotonic()
+    waited = seen_by(pod.popen("status", "--run=r1", "--wait=0.3", f"--seen={mark}"))
+    took = time.monotonic() - begin
+    other = seen_by(pod.popen("status", "--run=r1", "--wait=50", "--seen=other"))
+    never = seen_by(pod.popen("status", "--run=r1", "--wait=nan", f"--seen={mark}"))
+
+    assert took >= 0.3
+    assert (waited.state, other.state, never.state) == ("absent", "absent", "absent")
+    assert {waited.mark, other.mark, never.mark} == {mark}
+
+
+def mark_of(pod: PodSide, phase: str) -> str | None:
+    status = pod.status()
+    return status.mark if status.phase == phase else None
+
+
+def seen_by(asker: subprocess.Popen[bytes]) -> contract.Status:
+    return contract.load(contract.Status, asker.communicate(timeout=30)[0])

@@ -125,6 +125,44 @@ def test_a_file_that_changes_under_the_hash_has_none(tmp_path: Path) -> None:
     assert hash_of("pipe", lambda: None) is None
 
 
+def test_a_hash_that_was_interrupted_goes_on_unless_the_file_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a job's end what was hashed so far is not read again; of a changed file all is."""
+    monkeypatch.setattr(manifest, "CHUNK", 1000)
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 3500)
+    hashes = manifest.Hashes(tmp_path)
+    read = [0]
+
+    def found() -> Found:
+        info = os.stat(path)
+        return Found("a", info.st_size, identity(info))
+
+    def count() -> None:
+        read[0] += 1
+
+    def give_up() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hashes.of(found(), give_up)
+    entry = hashes.of(found(), count)
+    assert entry is not None
+    assert entry.sha256 == contract.digest(b"x" * 3500)
+    assert read == [3]
+
+    path.write_bytes(b"y" * 3500)
+    with pytest.raises(KeyboardInterrupt):
+        hashes.of(found(), give_up)
+    path.write_bytes(b"z" * 3500)
+    os.utime(path, ns=(1, 1))
+    entry = hashes.of(found(), count)
+    assert entry is not None
+    assert entry.sha256 == contract.digest(b"z" * 3500)
+    assert read == [3 + 4]
+
+
 def test_a_job_of_very_many_outputs_is_told_while_it_runs(
     place: PodPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:

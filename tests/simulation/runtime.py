@@ -20,7 +20,7 @@ from tests.simulation.cloud import EPOCH, Cloud
 from tests.simulation.machine import Machine, Work
 from tests.simulation.process import Process
 
-ASK, START, TRANSFER = 0.4, 1.0, 30.0  # seconds
+ASK, START, TRANSFER, LOOK = 0.4, 1.0, 30.0, 150.0  # seconds
 T = TypeVar("T")
 
 
@@ -47,11 +47,21 @@ class SimulatedRuntime:
     verifies: bool = True
     at_most_once: bool = True
 
-    def ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
+    def ask(self, pod: str, endpoint: Endpoint, run: RunFacts, pause: float = 0.0) -> Contact:
+        self._await_change(pod, run.run, pause)
         try:
             return self.process.effect(ASK, lambda: self._ask(pod, endpoint, run))
         except ConnectionLost as error:
             return Contact(False, error=error.what)
+
+    def _await_change(self, pod: str, run: str, pause: float) -> None:
+        """Wait as the agent does: until the job ends or is lost, or `pause` is over."""
+        until = self.cloud.event_loop.now + pause
+        work = self.cloud.pods[pod].disk.works.get(run)
+        while (left := until - self.cloud.event_loop.now) > 0:
+            self.process.sleep(min(left, LOOK))
+            if work is not None and work.began is None:
+                return
 
     def _ask(self, pod: str, endpoint: Endpoint, run: RunFacts) -> Contact:
         machine = self._reach(pod, endpoint.port)

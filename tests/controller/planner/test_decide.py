@@ -518,7 +518,10 @@ class TestEnding:
         ("facts", "action"),
         [
             ({"rc": 0}, actions.Judge("stage1c-0001")),
-            ({"rc": 0, "verdict": "PASS"}, actions.Lock("stage1c-0001")),
+            (
+                {"rc": 0, "verdict": "PASS"},
+                actions.Terminate("p1", "its artifacts are here and verified"),
+            ),
             (
                 {"rc": 0, "verdict": "PASS", "locked": True},
                 actions.Finish("stage1c-0001", "passed"),
@@ -540,6 +543,40 @@ class TestEnding:
         concluded = lease_state(running(pulled=True, **facts))
 
         assert decide(seen(concluded, pod()), POLICY) == action
+
+    def test_a_verified_run_gives_up_its_pod_before_it_is_locked(self) -> None:
+        """Locking needs local files only: a pod that goes anyway does not bill meanwhile."""
+        judged = running(pulled=True, rc=0, verdict="PASS")
+        verified = seen(lease_state(judged), pod())
+        keeps = dataclasses.replace(POLICY, on_success="keep")
+        another = dataclasses.replace(
+            lease_state(judged), runs=(judged, RunFacts("stage1d-0001", "stage1d"))
+        )
+        failed_before = dataclasses.replace(
+            lease_state(judged), runs=(RunFacts("a-0001", "a", outcome="failed"), judged)
+        )
+
+        told = decide(verified, POLICY)
+
+        assert isinstance(told, actions.Terminate)
+        assert "verified" in told.reason
+        for policy, facts in (
+            (keeps, lease_state(judged)),
+            (POLICY, lease_state(judged, stop="park")),
+            (POLICY, another),
+            (POLICY, failed_before),
+        ):
+            assert decide(seen(facts, pod()), policy) == actions.Lock("stage1c-0001")
+
+    def test_a_stage_is_locked_while_the_provider_confirms_the_end_of_its_pod(self) -> None:
+        """The lock waits for no listing; one that did not tell the pod to go does so."""
+        judged = running(pulled=True, rc=0, verdict="PASS")
+        pending = (PendingTermination("p1", clean=True),)
+        given_up = lease_state(judged, pod=None, pending_terminations=pending)
+
+        assert isinstance(decide(seen(given_up, pod()), POLICY), actions.Terminate)
+        asked = changed(seen(given_up, pod()), asked={"p1": 999.0})
+        assert decide(asked, POLICY) == actions.Lock("stage1c-0001")
 
     def test_a_passed_lease_terminates_and_a_failed_one_parks(self) -> None:
         """The default policy; the disk of a failed run is worth keeping."""

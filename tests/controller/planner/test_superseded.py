@@ -111,7 +111,7 @@ def test_its_files_do_not_replace_those_of_the_lock(verdict: str | None) -> None
     done = lease_state(running(pulled=True, rc=0, reason="exited", verdict=verdict))
     action = decide(look(done, pod()), POLICY)
 
-    assert isinstance(decide(seen(done, pod()), POLICY), actions.Judge | actions.Lock)
+    assert isinstance(decide(seen(done, pod()), POLICY), actions.Judge | actions.Terminate)
     assert isinstance(action, actions.Finish)
     assert (action.outcome, action.why) == ("superseded", LOCKED)
 
