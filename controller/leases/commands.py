@@ -30,6 +30,7 @@ from controller.leases.stop_handover import Handed, hand_over
 from controller.leases.stop_report import StoppedLease, check_ended, report
 from controller.leases.stop_requests import ended, record, taken_up
 from controller.leases.stop_target import named
+from controller.leases.visit import end_visits
 from controller.notifications.notifier import deliver_waiting
 from controller.planner import pod_spec as order
 from controller.planner.decide import plan_passive
@@ -66,6 +67,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         options.terminal.say(line)
     with context.owned(f"run {' '.join(names)}") as session:
         attempt(partial(deliver_waiting, project, options.terminal.warn))
+        end_visits(session, options)
         # Unfinished leases first: the stage may be locked by now while its pod still exists.
         begun = [
             lease
@@ -110,6 +112,7 @@ def sync(project: Project, options: RunOptions) -> None:
     context = CommandContext.of(project, options.terminal)
     with context.owned("sync") as session:
         attempt(partial(deliver_waiting, project, options.terminal.warn))
+        end_visits(session, options)
         leases = [
             lease
             for lease in session.unfinished()
@@ -273,4 +276,5 @@ def _disposal(project: Project, options: StopOptions) -> str:
 def _disposal_of(lease_state: LeaseState, disposal: str) -> str:
     """Nothing is worth parking of a running pod without a job whose files are all here."""
     idle = lease_state.current is None and lease_state.pod and not lease_state.parked
+    idle = idle and not lease_state.visiting
     return "terminate" if idle and not lease_state.unpulled else disposal

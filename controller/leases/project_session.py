@@ -143,7 +143,9 @@ class ProjectSession:
             lease_state = self.state_of(lease)
             if lease_state.pod is not None and lease_state.runs:
                 rate = self.usd_per_hour(lease_state.pod)
-                self.context.terminal.say(resting_line(lease_state, rate, time.time()))
+                line = resting_line(lease_state, rate, time.time())
+                self.context.terminal.say(line)
+                self.context.terminal.bills.reported += f"\n{line}"
 
     def usd_per_hour(self, pod: str) -> float:
         """What the ledger says that the pod bills now."""

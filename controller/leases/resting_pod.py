@@ -35,6 +35,11 @@ def resting_line(lease_state: LeaseState, usd_per_hour: float, now: float) -> st
             f"${usd_per_hour:.4f}/h: podctl run {run.stage} starts on it at once; "
             f"podctl stop {run.run} ends it now"
         )
+    elif lease_state.visiting:
+        return (
+            f"pod {pod} of {run.run} is started to work on it by hand: ${usd_per_hour:.4f}/h; "
+            f"podctl stop {run.run} parks it again; without podctl its guard does after 20 min"
+        )
     else:
         grace = order.GRACE if lease_state.keeps_disk else order.GRACE_BARE
         line = f"pod {pod} of {run.run} is kept: ${usd_per_hour:.4f}/h"
