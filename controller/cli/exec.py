@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import click
 
 from controller.cli.names import subject_names
-from controller.cli.options import current_project, provider_of, yes_option
+from controller.cli.options import open_project, provider_of, yes_option
 from controller.errors import UsageError
 from controller.terminal.streams import is_tty
 from controller.terminal.terminal import Terminal
@@ -68,7 +68,7 @@ def command(
 
     if tty:
         check_terminal(terminal)
-    project = current_project()
+    project = open_project(terminal)
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
     with (

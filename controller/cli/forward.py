@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.names import subject_names
-from controller.cli.options import current_project, provider_of, yes_option
+from controller.cli.options import open_project, provider_of, yes_option
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal
 
@@ -39,7 +39,7 @@ def command(terminal: Terminal, name: str, ports: tuple[str, ...], yes: bool) ->
     from controller.status.target import connect, find_target
 
     wanted = [_pair(text) for text in ports]
-    project = current_project()
+    project = open_project(terminal)
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
     with (

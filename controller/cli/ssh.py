@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.names import subject_names
-from controller.cli.options import current_project, provider_of, yes_option
+from controller.cli.options import open_project, provider_of, yes_option
 from controller.credentials.secret import for_children
 from controller.errors import NotFound
 from controller.project.project import Project
@@ -61,7 +61,7 @@ def command(ctx: click.Context, name: str | None, print_: bool, yes: bool) -> in
 
     terminal: Terminal = ctx.obj
     options: list[str] = ctx.meta.get(OPTIONS, [])
-    project = current_project()
+    project = open_project(terminal)
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
     openssh = _Shell(project, provider, terminal, target, tuple(options))

@@ -118,6 +118,8 @@ def sync(project: Project, options: RunOptions) -> None:
             for lease in session.unfinished()
             if not options.stages or set(options.stages) & session.names_of(lease)
         ]
+        if project.problem is not None:
+            leases = [lease for lease in leases if _rented(session, lease)]
         if not leases and not unfetched(session, options.stages):
             _check_names(session, options.stages)
             options.terminal.say(f"nothing {_of(options.stages)}is unfinished")
@@ -128,6 +130,15 @@ def sync(project: Project, options: RunOptions) -> None:
         refresh(project, session.journal, session.ledger, options.terminal.warn)
         if failed:
             raise failed
+
+
+def _rented(session: ProjectSession, lease: Lease) -> bool:
+    """Whether `lease` has, or may have, a pod; nothing is rented while podctl.toml has errors."""
+    state = session.state_of(lease)
+    if state.pod or state.unsettled or state.ambiguous or state.pending_terminations:
+        return True
+    session.context.terminal.say(f"{lease.id} has no pod, and none is rented until that is mended")
+    return False
 
 
 def _of(names: Sequence[str]) -> str:

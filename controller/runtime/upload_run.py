@@ -119,6 +119,8 @@ def inputs_of(
     context: RunContext, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
 ) -> Snapshot:
     """A snapshot of the stage's inputs and the user's code, hashed now."""
+    if (problem := context.project.problem) is not None:
+        raise problem  # which files it names to be sent is not known
     upload = context.project.config.upload
     root = context.project.root
     made = made_before(root, stage.name)
