@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from controller.planner import pod_spec as order
 from controller.planner.journal_fold import lease_state_of
-from controller.planner.lease_state import LeaseState
+from controller.planner.lease_state import SUPERSEDED, LeaseState
 from state.journal import Journal
 from state.ledger import Ledger
 
@@ -49,7 +49,9 @@ def resting_line(lease_state: LeaseState, usd_per_hour: float, now: float) -> st
         )
     if unpulled:
         line += f"; the outputs of {', '.join(unpulled)} are not all downloaded"
-        line += f" (podctl sync {unpulled[0]} fetches them)" if lease_state.parked else ""
+        left = {run.outcome for run in lease_state.runs if run.run in unpulled}
+        fetched = lease_state.parked and SUPERSEDED not in left
+        line += f" (podctl sync {unpulled[0]} fetches them)" if fetched else ""
     return f"{line}; podctl stop {run.run} {end} ends it{after}"
 
 
