@@ -30,6 +30,13 @@ def in_words(rates: Rates) -> str:
     return f"still billing: {pods}" if pods else ""
 
 
+def _is_in(text: str, pod: str, usd_per_hour: float) -> bool:
+    """Whether `text` tells what the pod bills, by the hour or by the day."""
+    return pod in text and (
+        f"${usd_per_hour:.4f}/h" in text or f"${24 * usd_per_hour:.2f} a day" in text
+    )
+
+
 @dataclass
 class BillingPods:
     """Of the present command. `driven`: it may leave pods behind that bill."""
@@ -66,9 +73,7 @@ class BillingPods:
     def unreported(self) -> str:
         """What bills, unless the error reported it."""
         rates = self.rates()
-        if rates and all(
-            pod in self.reported and f"${rates[pod]:.4f}/h" in self.reported for pod in rates
-        ):
+        if rates and all(_is_in(self.reported, pod, rate) for pod, rate in rates.items()):
             return ""
         return self.words()
 

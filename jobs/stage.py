@@ -12,6 +12,9 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
     ValidationInfo,
     model_validator,
 )
@@ -169,19 +172,18 @@ class HardwareNeed(Model):
     """What the stage accepts. `cpu` set means a CPU pod and no GPU."""
 
     gpus: tuple[str, ...] = ()  # catalog ids or short names; empty: any with enough memory
-    gpu_count: int = Field(default=1, ge=1, le=8)
-    min_gpu_memory_gb: int = Field(default=0, ge=0)  # of one GPU, whatever is estimated
-    unknown_model_gb: int = Field(default=0, ge=0)  # the same where nothing can be estimated
+    gpu_count: StrictInt = Field(default=1, ge=1, le=8)
+    min_gpu_memory_gb: StrictInt = Field(default=0, ge=0, le=10_000)  # of one GPU, at least
+    unknown_model_gb: StrictInt = Field(default=0, ge=0, le=10_000)  # if nothing can be estimated
     cpu: str | None = None
-    vcpu_count: int = Field(default=4, ge=2)
+    vcpu_count: StrictInt = Field(default=4, ge=2)
     cloud: Cloud = "SECURE"
     data_centers: tuple[str, ...] = ()
     min_cuda: str | None = None  # None: as the image's tag says; "any": no matter
-    max_usd_per_hour: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    # An offer that costs more than so many times the cheapest accepted one is not taken.
-    max_price_ratio: float = Field(default=3.0, ge=1, allow_inf_nan=False)
-    disk_gb: int = Field(default=30, ge=1, le=10_000)
-    volume_gb: int = Field(default=60, ge=10, le=10_000)
+    max_usd_per_hour: StrictFloat | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_price_ratio: StrictFloat = Field(default=3.0, ge=1, allow_inf_nan=False)  # to the cheapest
+    disk_gb: StrictInt = Field(default=30, ge=1, le=10_000)
+    volume_gb: StrictInt = Field(default=60, ge=10, le=10_000)
 
 
 class Criterion(Model):
@@ -211,8 +213,8 @@ class Criterion(Model):
     accept: str = ""  # the user's reason to lock the stage although this is INCONCLUSIVE
     title: str = ""
     key: str | None = None
-    at_least: float | None = None
-    at_most: float | None = None
+    at_least: StrictFloat | None = None
+    at_most: StrictFloat | None = None
     equals: JsonValue | None = None
     parts: tuple[Literal["development", "held_out"], ...] = ()  # whose instructions are answered
     claims: dict[str, Figure] = {}  # system → "file.json:key" of the success that is claimed for it
@@ -231,7 +233,7 @@ class EnvironmentNeed(Model):
     lock: ProjectPath | None = None  # for kind "lock": requirements, pyproject.toml or uv.lock
     imports: tuple[str, ...] = ()  # preflight: must import on the pod
     install: ProjectPath | None = None  # a folder with a project that is installed besides
-    settings: bool = True  # this machine's indexes, proxies and certificates hold there too
+    settings: StrictBool = True  # this machine's indexes and proxies hold there too
 
     @model_validator(mode="after")
     def _says_which_lock(self, info: ValidationInfo) -> Self:
@@ -262,10 +264,10 @@ class Stage(Model):
     ports: Annotated[tuple[Port, ...], Field(max_length=10)] = ()  # that the provider exposes
     hardware: HardwareNeed = HardwareNeed()
     environment: EnvironmentNeed = EnvironmentNeed()
-    hours: float = Field(gt=0, le=10_000, allow_inf_nan=False)  # expected
-    max_hours: float = Field(gt=0, le=10_000, allow_inf_nan=False)  # then the job is stopped
-    stall_minutes: float = Field(default=60, gt=0, allow_inf_nan=False)
-    grace_seconds: float = Field(default=60, ge=0, le=7200)  # from SIGTERM to SIGKILL: to save
+    hours: StrictFloat = Field(gt=0, le=10_000, allow_inf_nan=False)  # expected
+    max_hours: StrictFloat = Field(gt=0, le=10_000, allow_inf_nan=False)  # then it is stopped
+    stall_minutes: StrictFloat = Field(default=60, gt=0, allow_inf_nan=False)
+    grace_seconds: StrictFloat = Field(default=60, ge=0, le=7200)  # from SIGTERM to SIGKILL
     stray_processes: Literal["wait", "kill"] = "wait"  # what the command leaves running
     parameters: dict[str, JsonValue] = {}
     checkpoints: tuple[OutputGlob, ...] = ()  # what a killed job goes on from; for `rehearse`

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli.options import current_project, json_option, wide_option
+from controller.cli.options import json_option, open_project, wide_option
 from controller.errors import UsageError
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -30,7 +30,7 @@ def command(terminal: Terminal, csv_: bool, reconcile: bool, book: str | None) -
 
     if csv_ and terminal.json:
         raise UsageError("--csv and --json cannot be combined")
-    project = current_project()
+    project = open_project(terminal)
     project.prepare(reading=True)
     connection = open_database(project.database, readonly=True)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from controller.cli.options import json_option, project_driven, yes_option
+from controller.cli.options import json_option, open_project_driven, yes_option
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal
 
@@ -28,7 +28,7 @@ def command(terminal: Terminal, yes: bool, abandon: str | None) -> None:
 
     if abandon is not None and not abandon.strip():
         raise UsageError("--abandon needs a reason", hint='podctl down --abandon "why"')
-    project = project_driven(terminal)
+    project = open_project_driven(terminal)
     leases = down(project, StopOptions(terminal=terminal, yes=yes, abandon=abandon))
     if terminal.json:
         terminal.emit_json("podctl/down/1", {"leases": leases})

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import click
 
 from controller.cli.names import subject_names
-from controller.cli.options import current_project, provider_of
+from controller.cli.options import open_project, provider_of, yes_option
 from controller.errors import UsageError
 from controller.terminal.streams import is_tty
 from controller.terminal.terminal import Terminal
@@ -45,30 +45,36 @@ def separated(args: list[str]) -> list[str]:
 @click.command("exec", cls=ExecCommand, context_settings={"ignore_unknown_options": True})
 @click.argument("name", metavar="STAGE|RUN|POD", shell_complete=subject_names)
 @click.argument("words", metavar="-- COMMAND…", nargs=-1, required=True, type=click.UNPROCESSED)
+@yes_option("Start a parked pod without asking; it is parked again afterwards.")
 @click.option(
     "-t", "--tty", is_flag=True, help="Give COMMAND this terminal (a pty), as ssh -t does."
 )
 @click.option("--timeout", default=3600.0, show_default=True, help="Time limit in seconds.")
 @click.pass_obj
 def command(
-    terminal: Terminal, name: str, words: tuple[str, ...], tty: bool, timeout: float
+    terminal: Terminal, name: str, words: tuple[str, ...], yes: bool, tty: bool, timeout: float
 ) -> int:
     """Run COMMAND on the pod of a stage's newest run, and exit with its status.
 
     COMMAND is not interpreted by a shell; use `-- sh -c '…'` for one. With -t, COMMAND is connected
     to this terminal until it ends: `-t -- python -i`, `-t -- htop`. It runs in the job's work
     folder with the job's environment, its interpreter first on PATH, but without its secrets.
+
+    A parked pod is started after a question that names the worst case, and parked again afterwards.
     """
+    from controller.cli.pod_access import open_pod
     from controller.project.journal import open_journal
-    from controller.status.target import connect, find_target, pod_of
+    from controller.status.target import connect, find_target
 
     if tty:
         check_terminal(terminal)
-    project = current_project()
+    project = open_project(terminal)
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
-    pod = pod_of(provider, target)
-    with connect(project, provider, pod) as session:
+    with (
+        open_pod(project, provider, target, terminal, "exec", yes=yes) as pod,
+        connect(project, provider, pod) as session,
+    ):
         work = session.layout().work(target.run)
         exists = session.run(["test", "-d", str(work)]).status == 0
         argv = in_environment(words, session.layout().environment(target.run))

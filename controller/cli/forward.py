@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.names import subject_names
-from controller.cli.options import current_project, provider_of
+from controller.cli.options import open_project, provider_of, yes_option
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal
 
@@ -23,22 +23,29 @@ PORTS = range(65536)
 @click.command("forward")
 @click.argument("name", metavar="STAGE|RUN|POD", shell_complete=subject_names)
 @click.argument("ports", metavar="[LOCAL:]PORT…", nargs=-1, required=True)
+@yes_option("Start a parked pod without asking; it is parked again afterwards.")
 @click.pass_obj
-def command(terminal: Terminal, name: str, ports: tuple[str, ...]) -> None:
+def command(terminal: Terminal, name: str, ports: tuple[str, ...], yes: bool) -> None:
     """Forward local ports to PORT on the pod of a run, until Ctrl-C.
 
     `podctl forward stage1c 6006` shows the pod's TensorBoard at http://127.0.0.1:6006;
     `podctl forward stage1c 8889:8888` shows its notebook on local port 8889. Only this machine can
     connect. On the pod, the service must listen on 127.0.0.1 or on all addresses.
+
+    A parked pod is started after a question that names the worst case, and parked again afterwards.
     """
+    from controller.cli.pod_access import open_pod
     from controller.project.journal import open_journal
-    from controller.status.target import connect, find_target, pod_of
+    from controller.status.target import connect, find_target
 
     wanted = [_pair(text) for text in ports]
-    project = current_project()
+    project = open_project(terminal)
     target = find_target(open_journal(project), name)
     provider = provider_of(project, terminal)
-    with connect(project, provider, pod_of(provider, target)) as session:
+    with (
+        open_pod(project, provider, target, terminal, "forward", yes=yes) as pod,
+        connect(project, provider, pod) as session,
+    ):
         _serve(session, terminal, wanted)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.options import (
-    current_project,
     json_option,
+    open_project,
     provider_of,
     wide_option,
     yes_option,
@@ -67,7 +67,7 @@ def command(
         raise UsageError("--force needs --terminate and the pods", hint="podctl gc lists them")
     if adopt and not pods:
         raise UsageError("name the pods to adopt", hint="podctl gc lists them")
-    project = current_project()
+    project = open_project(terminal)
     project.prepare()
     provider = provider_of(project, terminal)
     connection = open_database(project.database, readonly=True)

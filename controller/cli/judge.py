@@ -39,3 +39,8 @@ def command(terminal: Terminal, stage: str, accept: str) -> None:
             "warnings": judgement.warnings,
         }
         terminal.emit_json("podctl/judge/1", document)
+        return
+    from controller.leases.passed_report import passed_lines
+
+    for line in passed_lines(project, [judged.stage.name]):
+        terminal.say(line)

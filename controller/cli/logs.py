@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.names import run_names
-from controller.cli.options import current_project, json_option, provider_of
+from controller.cli.options import json_option, open_project, provider_of
 from controller.errors import ConnectionLost, NotFound, UsageError
 from controller.terminal import formatting as words
 from controller.terminal.sanitize import CleanStream
@@ -63,7 +63,7 @@ def command(
 
     if follow and terminal.json:
         raise UsageError("-f and --json cannot be combined")
-    project = current_project()
+    project = open_project(terminal)
     target = find_target(open_journal(project), name)
     path = project.job_log(target.run)
     follower = Follower(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from controller.cli.amount import AmountType
+from controller.errors import PodctlError
 from controller.project.project import Project, find
 from controller.terminal.terminal import Terminal
 
@@ -103,7 +104,29 @@ def provider_of(
 
 def project_driven(terminal: Terminal) -> Project:
     """The current project, for a command that may leave pods: at its end it reports what bills."""
-    project = find()
+    return _driven(terminal, find())
+
+
+def open_project(terminal: Terminal) -> Project:
+    """The current project, for a command that must work with an error in podctl.toml too.
+
+    The error is a warning; what the command needs is taken from the state. Raises NotFound.
+    """
+
+    def tolerate(error: PodctlError) -> None:
+        place = f" ({error.where})" if error.where else ""
+        terminal.warn(f"{error.what}{place}: {error.cause or 'it is not there'}")
+        terminal.say("going on with what is recorded of the runs; podctl run needs it mended")
+
+    return find(tolerate=tolerate)
+
+
+def open_project_driven(terminal: Terminal) -> Project:
+    """`open_project`, for a command that may leave pods."""
+    return _driven(terminal, open_project(terminal))
+
+
+def _driven(terminal: Terminal, project: Project) -> Project:
     terminal.bills.drive(project.database)
     return project
 

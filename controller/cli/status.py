@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.names import run_names
-from controller.cli.options import current_project, json_option, provider_of, wide_option
+from controller.cli.options import json_option, open_project, provider_of, wide_option
 from controller.errors import ConnectionLost, UsageError
 from controller.project.project import Project
 from controller.terminal.terminal import Terminal
@@ -43,7 +43,7 @@ def command(terminal: Terminal, name: str | None, cached: bool, every: bool, wat
 
     if watched and terminal.json:
         raise UsageError("--watch and --json cannot be combined")
-    project = current_project()
+    project = open_project(terminal)
     project.prepare(reading=True)
     connection = open_database(project.database, reading=True)
     every = every or name is not None

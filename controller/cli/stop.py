@@ -6,7 +6,7 @@ import click
 
 from controller.cli.amount import AmountType
 from controller.cli.names import subject_names
-from controller.cli.options import json_option, project_driven, yes_option
+from controller.cli.options import json_option, open_project_driven, yes_option
 from controller.errors import UsageError
 from controller.terminal.terminal import Terminal
 
@@ -58,7 +58,7 @@ def command(
         raise UsageError("--abandon needs a reason", hint='podctl stop --abandon "why"')
     if every and stage is not None:
         raise UsageError("--all and a name cannot be combined", hint="podctl stop --help")
-    project = project_driven(terminal)
+    project = open_project_driven(terminal)
     project.prepare()
     options = StopOptions(
         terminal=terminal,

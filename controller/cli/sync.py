@@ -7,7 +7,7 @@ from functools import partial
 import click
 
 from controller.cli.names import run_names
-from controller.cli.options import give_secrets_option, json_option, project_driven, yes_option
+from controller.cli.options import give_secrets_option, json_option, open_project_driven, yes_option
 from controller.terminal.terminal import Terminal
 
 
@@ -38,7 +38,7 @@ def command(
     from controller.orphans.warnings import with_orphan_warnings
     from state.contention import Contention
 
-    project = project_driven(terminal)
+    project = open_project_driven(terminal)
     project.prepare()
     options = RunOptions(
         terminal=terminal,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from controller.cli.names import run_names
-from controller.cli.options import current_project, json_option
+from controller.cli.options import json_option, open_project
 from controller.terminal import formatting
 from controller.terminal.terminal import Terminal
 
@@ -22,7 +22,7 @@ def command(terminal: Terminal, run: str) -> None:
     from controller.leases.take import take
     from state.project_lock import acquire
 
-    project = current_project()
+    project = open_project(terminal)
     project.prepare()
     with acquire(project.state_dir, f"take {run}"):
         name, taken = take(project, run, terminal)

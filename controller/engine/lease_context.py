@@ -103,7 +103,7 @@ def terms(journal: Journal, lease: Lease, run: str | None = None) -> dict[str, A
     """The options that the lease was opened or last renewed with; for `run`, those of that run."""
     options = dict(lease.data)
     for record in journal.ops(lease.id):
-        if record.step in (Step.RENEW, Step.FETCH, Step.WAIT):
+        if record.step in (Step.RENEW, Step.FETCH, Step.WAIT, Step.VISIT):
             options |= record.data
         renewed = (
             {name for name, _ in record.data.get("runs", ())} if record.step == Step.RENEW else ()

@@ -21,6 +21,7 @@ from controller.errors import (
 from controller.incident import NOT_OURS, Incident, attempt
 from controller.leases.ahead import ask_ahead, connect_ahead
 from controller.leases.config_drift import check_values, edits
+from controller.leases.disposal import disposal_by, disposal_of
 from controller.leases.drive import drive_lease, force_end
 from controller.leases.fetch import fetch, unfetched
 from controller.leases.open_lease import open_lease, wait_terms
@@ -34,11 +35,12 @@ from controller.leases.stop_report import StoppedLease, check_ended, report
 from controller.leases.stop_requests import ended, record, taken_up
 from controller.leases.stop_target import named
 from controller.leases.unlisted_pods import UnlistedPods
+from controller.leases.visit import end_visits
 from controller.notifications.notifier import deliver_waiting
 from controller.planner import pod_spec as order
 from controller.planner.decide import plan_passive
 from controller.planner.journal_fold import lease_state_of
-from controller.planner.lease_state import LeaseState, Step
+from controller.planner.lease_state import Step
 from controller.preflight import hardware as hardware_check
 from controller.preflight.stage_definition import check_definitions
 from controller.project import consent
@@ -70,6 +72,7 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         options.terminal.say(line)
     with context.owned(f"run {' '.join(names)}") as session:
         attempt(partial(deliver_waiting, project, options.terminal.warn))
+        end_visits(session, options)
         # Unfinished leases first: the stage may be locked by now while its pod still exists.
         begun = [
             lease
@@ -121,11 +124,14 @@ def sync(project: Project, options: RunOptions) -> None:
     context = CommandContext.of(project, options.terminal)
     with context.owned("sync") as session:
         attempt(partial(deliver_waiting, project, options.terminal.warn))
+        end_visits(session, options)
         leases = [
             lease
             for lease in session.unfinished()
             if not options.stages or set(options.stages) & session.names_of(lease)
         ]
+        if project.problem is not None:
+            leases = [lease for lease in leases if _rented(session, lease)]
         if not leases and not unfetched(session, options.stages):
             _check_names(session, options.stages)
             options.terminal.say(f"nothing {_of(options.stages)}is unfinished")
@@ -136,6 +142,15 @@ def sync(project: Project, options: RunOptions) -> None:
         refresh(project, session.journal, session.ledger, options.terminal.warn)
         if failed:
             raise failed
+
+
+def _rented(session: ProjectSession, lease: Lease) -> bool:
+    """Whether `lease` has, or may have, a pod; nothing is rented while podctl.toml has errors."""
+    state = session.state_of(lease)
+    if state.pod or state.unsettled or state.ambiguous or state.pending_terminations:
+        return True
+    session.context.terminal.say(f"{lease.id} has no pod, and none is rented until that is mended")
+    return False
 
 
 def _of(names: Sequence[str]) -> str:
@@ -177,7 +192,7 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[Sto
     When another process holds the project lock, it is sent a request, and this one waits.
     """
     context = CommandContext.of(project, options.terminal)
-    disposal = _disposal(project, options)
+    disposal = disposal_by(project, options)
     with ExitStack() as stack:
         try:
             session = stack.enter_context(context.owned("stop", wait_seconds=0.0))
@@ -188,7 +203,7 @@ def stop(project: Project, stage: str | None, options: StopOptions) -> tuple[Sto
         if not leases:
             raise NotFound("nothing to stop", hint="podctl status; podctl gc")
         for lease in leases:  # before waiting: a later command ends what this one cannot
-            wish = _disposal_of(lease_state_of(session.journal, lease), disposal)
+            wish = disposal_of(lease_state_of(session.journal, lease), disposal)
             session.journal.note(lease, Step.STOP, {"disposal": wish, "abandon": options.abandon})
         _end_all(session, leases, options, disposal)
         attempt(session.report_resting)
@@ -273,17 +288,3 @@ def _each(
             failed = failed or error
             terminal.warn(error.what)
     return failed
-
-
-def _disposal(project: Project, options: StopOptions) -> str:
-    if options.terminate or options.abandon:
-        return "terminate"
-    pod = project.config.pod
-    policy = pod.on_failure if "on_failure" in pod.model_fields_set else "park"
-    return "park" if policy == "keep" else policy
-
-
-def _disposal_of(lease_state: LeaseState, disposal: str) -> str:
-    """Nothing is worth parking of a running pod without a job whose files are all here."""
-    idle = lease_state.current is None and lease_state.pod and not lease_state.parked
-    return "terminate" if idle and not lease_state.unpulled else disposal

@@ -170,6 +170,7 @@ class ProjectSession:
                 listed = lease.id not in self.unlisted
                 line = resting_line(lease_state, rate, time.time(), listed=listed)
                 self.context.terminal.say(line)
+                self.context.terminal.bills.reported += f"\n{line}"
 
     def usd_per_hour(self, pod: str) -> float:
         """What the ledger says that the pod bills now."""

@@ -129,7 +129,8 @@ def quote(
     if not offers:
         raise NoCapacity(
             f"nothing in the catalog is accepted by {stages[0].name}",
-            cause=f"gpus {list(need.gpus) or 'any'}, memory of {need.min_gpu_memory_gb} GB or more",
+            cause=f"gpus: {', '.join(need.gpus) or 'any'}; memory of {need.min_gpu_memory_gb} GB "
+            "or more",
             hint="podctl gpus; widen hardware.gpus in podctl.toml",
         )
     offers = tuple(

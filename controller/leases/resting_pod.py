@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from controller.planner import pod_spec as order
 from controller.planner.journal_fold import lease_state_of
-from controller.planner.lease_state import LeaseState
+from controller.planner.lease_state import SUPERSEDED, LeaseState
 from state.journal import Journal
 from state.ledger import Ledger
 
@@ -43,6 +43,11 @@ def resting_line(
             f"${usd_per_hour:.4f}/h: podctl run {run.stage} starts on it at once; "
             f"podctl stop {run.run} ends it now"
         )
+    elif lease_state.visiting:
+        return (
+            f"pod {pod} of {run.run} is started to work on it by hand: ${usd_per_hour:.4f}/h; "
+            f"podctl stop {run.run} parks it again; without podctl its guard does after 20 min"
+        )
     else:
         grace = order.GRACE if lease_state.keeps_disk else order.GRACE_BARE
         line = f"pod {pod} of {run.run} is kept: ${usd_per_hour:.4f}/h"
@@ -52,7 +57,9 @@ def resting_line(
         )
     if unpulled:
         line += f"; the outputs of {', '.join(unpulled)} are not all downloaded"
-        line += f" (podctl sync {unpulled[0]} fetches them)" if lease_state.parked else ""
+        left = {run.outcome for run in lease_state.runs if run.run in unpulled}
+        fetched = lease_state.parked and SUPERSEDED not in left
+        line += f" (podctl sync {unpulled[0]} fetches them)" if fetched else ""
     return f"{line}; podctl stop {run.run} {end} ends it{after}"
 
 

@@ -94,6 +94,7 @@ def _renewed(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]
         "stop": None,
         "refused": None,
         "unguarded": False,
+        "visiting": False,
     }
 
 
@@ -104,7 +105,7 @@ def _fetched(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]
         dataclasses.replace(run, outcome=None, why="", fetching=True) if run.run in names else run
         for run in lease_state.runs
     )
-    return {"runs": tuple(runs), "pod_starts": 0}
+    return {"runs": tuple(runs), "pod_starts": 0, "visiting": False}
 
 
 def _create_intent(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def _terminate(lease_state: LeaseState, data: Mapping[str, Any], *, clean: bool)
     pods = lease_state.pods if data["pod"] in lease_state.pods else (*lease_state.pods, data["pod"])
     changed: dict[str, Any] = {"pending_terminations": (*others, debt), "pods": pods}
     if lease_state.pod == data["pod"]:
-        changed |= {"pod": None, "reached": False, "parked": False}
+        changed |= {"pod": None, "reached": False, "parked": False, "visiting": False}
     return changed
 
 
@@ -193,7 +194,7 @@ def _gone(lease_state: LeaseState, data: Mapping[str, Any]) -> dict[str, Any]:
         )
     }
     if lease_state.pod == data["pod"]:
-        changed |= {"pod": None, "reached": False, "parked": False}
+        changed |= {"pod": None, "reached": False, "parked": False, "visiting": False}
     return changed
 
 
@@ -253,11 +254,14 @@ _LEASE_STEPS: dict[tuple[str, str], Handler] = {
         {"unguarded": True} if data["accepted"] else {"refused": data["why"]}
     ),
     (Step.STOP, "note"): lambda lease_state, data: {
+        "visiting": False,
         "stop": data["disposal"],
         "abandon": data.get("abandon") or lease_state.abandon,
     },
     (Step.RENEW, "note"): _renewed,
     (Step.FETCH, "note"): _fetched,
+    # An earlier stop and warm time are over; what follows the visit is noted at its end.
+    (Step.VISIT, "note"): set_to(visiting=True, stop=None, warm=None, pod_starts=0),
     (Step.CLOSE, "note"): lambda _, data: {"closed": data["outcome"]},
 }
 

@@ -66,6 +66,7 @@ class LeaseState:
     image_digest: str = ""  # "sha256:…" of the image on the newest pod, if its host reported one
     hard_cap: float = 0.0  # seconds after which the present pod's guard ends it; 0: not recorded
     warm: WarmPod | None = None  # the newest one, also while another run uses it
+    visiting: bool = False  # the parked pod was started to be worked on by hand
     not_warm: str = ""  # the run after which its pod could not be kept warm
     pod_starts: int = 0  # resumes of this pod
     start_unclear: float | None = None  # Unix seconds of a resume without a definite answer
@@ -147,14 +148,14 @@ class LeaseState:
         """Whether nothing is left to do until the user decides about the pod, or time is up.
 
         That is so for a parked and a warm one, and for one that is `kept` after a success or
-        `kept_failed` after anything else.
+        `kept_failed` after anything else. It is also so for one that is worked on by hand.
         """
         kept = kept if self.passed else kept_failed
         kept = kept and self.pod is not None and not self.stop
         ends = self.abandon or (self.stop == "terminate" and not self.unpulled)
-        waiting = self.parked or kept or self.warm_until is not None
-        waits = waiting and not self.pending_terminations and not ends
-        return self.current is None and waits
+        waiting = self.parked or kept or self.warm_until is not None or self.visiting
+        unclear = self.pending_terminations or (self.start_unclear and not self.visiting)
+        return self.current is None and waiting and not unclear and not ends
 
     @property
     def unpulled(self) -> tuple[str, ...]:

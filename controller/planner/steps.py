@@ -26,6 +26,7 @@ class Step(StrEnum):
     STOP = "stop"  # note {disposal, abandon}: the user ends the lease early
     RENEW = "renew"  # note {runs, …terms}: more runs, on the parked pod or on another
     FETCH = "fetch"  # note {runs, …terms}: the parked pod is needed only for their files
+    VISIT = "visit"  # note {most_usd}: the parked pod is started to be worked on by hand
     WARM = "warm"  # intent {pod}; done {pod, until, after}; fail {why}: it waits for another run
     CLOSE = "close"  # note {outcome}
     # of one run:

@@ -37,6 +37,8 @@ def close(observation: Observation, policy: Policy) -> Action:
     if lease_state.pod is not None:
         if correction := ledger_correction(observation, lease_state.pod):
             return correction
+        if lease_state.visiting and not lease_state.abandon:
+            return _gone(observation, policy, lease_state.pod) or Done("kept")
         disposal = _disposal(observation, policy)
         if disposal == "terminate":
             return Terminate(lease_state.pod, "the lease is over")

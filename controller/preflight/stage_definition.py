@@ -6,6 +6,7 @@ parameters that podctl's own programs do not take, and variables whose value is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from controller.errors import UsageError
@@ -20,11 +21,20 @@ from jobs.catalog import ROOT
 from jobs.expectation import problems
 from jobs.stage import Stage
 
+TAKEN_NAMES = (
+    (re.compile("all"), "podctl run all means every stage"),
+    (re.compile("devpod"), "the pod of podctl up has that name"),
+    (re.compile(r".+-[0-9]{4,}"), "runs are called like that, a stage and a number"),
+    (re.compile(r"l[0-9]{4,}"), "leases are called like that"),
+)
+
 
 def check_definitions(project: Project, stages: Sequence[Stage]) -> None:
     """Raises UsageError that names every such key."""
     check_criteria(project, stages)
     for stage in stages:
+        _check_name(project, stage)
+        _check_vcpus(project, stage)
         environment_files.check(project.root, stage.environment)
         _check_variables(project, stage)
         _check_processes(project, stage)
@@ -47,6 +57,35 @@ def _check_processes(project: Project, stage: Stage) -> None:
             where=where,
             hint="remove gpu_count, or choose a GPU with more memory; nothing was rented",
         )
+
+
+def _check_name(project: Project, stage: Stage) -> None:
+    """No stage is called like something else that commands take in the place of a stage."""
+    name = stage.name
+    why = next((why for pattern, why in TAKEN_NAMES if pattern.fullmatch(name)), "")
+    if why:
+        raise UsageError(
+            f"a stage cannot be called {name}: {why}",
+            where=_place(project, [ROOT, name]),
+            hint=f"rename it in {FILE}; nothing was rented. Commands that take a name take what "
+            "that is before a stage of the name",
+        )
+
+
+def _check_vcpus(project: Project, stage: Stage) -> None:
+    count = stage.hardware.vcpu_count
+    if stage.hardware.cpu is not None and count & (count - 1):
+        raise UsageError(
+            f"{stage.name}: hardware.vcpu_count = {count} is no size of a CPU pod",
+            where=_place(project, [ROOT, stage.name, "hardware", "vcpu_count"]),
+            cause="sizes are powers of two: 2, 4, 8, 16, 32",
+            hint=f"edit {FILE}; podctl gpus --cpu lists what there is; nothing was rented",
+        )
+
+
+def _place(project: Project, path: list[str]) -> str:
+    line = line_of(path, project.file.read_text(encoding="utf-8-sig"))
+    return f"{project.file}, line {line}" if line else str(project.file)
 
 
 def _check_variables(project: Project, stage: Stage) -> None:

@@ -13,7 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    Field,
+    JsonValue,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    ValidationError,
+)
 
 from controller.errors import NotFound, UsageError
 from controller.project.error_location import written_path
@@ -49,8 +58,8 @@ class ProjectSection(Model):
 class BudgetSection(Model):
     """US dollars; None: no limit of podctl's own."""
 
-    project_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    run_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    project_usd: StrictFloat | None = Field(default=None, gt=0, allow_inf_nan=False)
+    run_usd: StrictFloat | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class PodSection(Model):
@@ -60,20 +69,17 @@ class PodSection(Model):
     on_success: Policy = "terminate"
     on_failure: Policy = "terminate"  # once the outputs are here and the warm time is over
     # The pod of a failed run whose outputs are all here waits so long for the next run; 0: not.
-    keep_warm_minutes: float = Field(default=10, ge=0, le=720)
+    keep_warm_minutes: StrictFloat = Field(default=10, ge=0, le=720)
     # A pod with a job disappears, and not by our order: in the console perhaps.
     on_vanished: Literal["ask", "retry"] = "ask"
     cloud: Cloud | None = None  # None: as the stage says
     data_centers: tuple[str, ...] = ()
     network_volume_id: str | None = None
-    # How large inputs reach the volume: through the pod, or before one is rented.
-    send: Literal["pod", "volume"] = "pod"
-    disk_gb: int | None = Field(default=None, ge=1, le=10_000)
-    volume_gb: int | None = Field(default=None, ge=10, le=10_000)
-    boot_minutes: float = Field(default=20, gt=0, le=240)  # SSH does not answer: another pod
-    settle_seconds: float = Field(
-        default=300, ge=0, le=3600
-    )  # before an unclear create is repeated
+    send: Literal["pod", "volume"] = "pod"  # large inputs: through it, or before one is rented
+    disk_gb: StrictInt | None = Field(default=None, ge=1, le=10_000)
+    volume_gb: StrictInt | None = Field(default=None, ge=10, le=10_000)
+    boot_minutes: StrictFloat = Field(default=20, gt=0, le=240)  # SSH does not answer: another pod
+    settle_seconds: StrictFloat = Field(default=300, ge=0, le=3600)  # of an unclear create
 
 
 class UploadSection(Model):
@@ -81,7 +87,7 @@ class UploadSection(Model):
 
     include: Globbed = ()  # the user's own code: folders, files or globs
     not_secret: tuple[Glob, ...] = ()  # what looks like a key and is none
-    allow_secrets: bool = False  # send files that look like keys
+    allow_secrets: StrictBool = False  # send files that look like keys
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -93,8 +99,7 @@ class NotifySection(Model):
     """Which events the user is notified of. Addresses are in the environment, not in this file."""
 
     on: tuple[Literal["passed", "failed", "question", "stuck", "budget"], ...] = ()
-    # Names of variables with an address each.
-    to: tuple[NotifyVariable, ...] = ("PODCTL_NOTIFY",)
+    to: tuple[NotifyVariable, ...] = ("PODCTL_NOTIFY",)  # variables with an address each
 
 
 class Config(Model):
@@ -119,11 +124,7 @@ def read(path: Path) -> Config:
 def parse(text: str, where: str = FILE) -> Config:
     """`text` of a podctl.toml as a Config. Raises UsageError."""
     if not text.strip():
-        raise UsageError(
-            f"{FILE} is empty",
-            where=where,
-            hint="podctl init --force writes a commented one",
-        )
+        raise UsageError(f"{FILE} is empty", where=where, hint="podctl init --force writes one")
     document = load_toml(text, where)
     try:
         return Config.model_validate(document)

@@ -6,13 +6,13 @@ import difflib
 import errno
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.errors import NotFound, UsageError
+from controller.errors import NotFound, PodctlError, UsageError
 from controller.project.changes import NO_CHANGES, Changes
 from remote.reserved_names import STATE
 
@@ -40,6 +40,8 @@ class Project:
 
     root: Path
     changes: Changes = NO_CHANGES  # of the command line, over podctl.toml
+    # Told once of an error in podctl.toml, which is then no obstacle; None: it is raised.
+    tolerate: Callable[[PodctlError], None] | None = field(default=None, compare=False)
 
     @property
     def file(self) -> Path:
@@ -95,15 +97,52 @@ class Project:
 
     @cached_property
     def config(self) -> Config:
-        """podctl.toml, checked. Raises UsageError."""
+        """podctl.toml, checked. Raises UsageError, NotFound."""
         from controller.project.config import read
 
-        return read(self.file)
+        try:
+            return read(self.file)
+        except PodctlError as error:
+            if self.tolerate is None:
+                raise
+            from controller.project.recovered_config import recovered_config
+
+            if (recovered := recovered_config(self)) is None:
+                raise
+            self._note(error)
+            return recovered
 
     @cached_property
     def stages(self) -> Mapping[str, Stage]:
         """Every stage by name: podctl's own with the user's overrides, then the user's."""
-        return stages_of(self)
+        try:
+            stages = stages_of(self)
+        except UsageError as error:
+            if self.tolerate is None:
+                raise
+            self._note(error)
+            stages = {}
+        if not self._problems:
+            return stages
+        from controller.project.recovered_config import recorded_stages
+
+        return {**recorded_stages(self), **stages}
+
+    @property
+    def problem(self) -> PodctlError | None:
+        """What is wrong with podctl.toml, where that is tolerated."""
+        if self.tolerate is not None and self.stages is not None:
+            return next(iter(self._problems), None)
+        return None
+
+    @cached_property
+    def _problems(self) -> list[PodctlError]:
+        return []
+
+    def _note(self, error: PodctlError) -> None:
+        if not self._problems and self.tolerate is not None:
+            self.tolerate(error)
+        self._problems.append(error)
 
     def stage(self, name: str) -> Stage:
         """One stage. Raises NotFound with the nearest names."""
@@ -160,10 +199,12 @@ class Project:
             ) from error
 
 
-def find(start: Path | None = None) -> Project:
+def find(
+    start: Path | None = None, tolerate: Callable[[PodctlError], None] | None = None
+) -> Project:
     """The project of `start` (default: here): the nearest folder upwards with a podctl.toml.
 
-    Raises: NotFound when there is none.
+    With `tolerate` also one without it that has podctl's state. Raises: NotFound.
     """
     try:
         here = (start or Path.cwd()).resolve()
@@ -171,7 +212,11 @@ def find(start: Path | None = None) -> Project:
         raise NotFound("the current folder is gone", hint="cd into the project's folder") from error
     for folder in (here, *here.parents):
         if (folder / FILE).is_file():
-            return Project(folder)
+            return Project(folder, tolerate=tolerate)
+    if tolerate is not None:
+        for folder in (here, *here.parents):
+            if (folder / STATE / "state.db").is_file():
+                return Project(folder, tolerate=tolerate)
     raise NotFound(
         "this is no podctl project",
         where=str(here),

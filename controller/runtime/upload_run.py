@@ -140,6 +140,8 @@ def project_inputs(
     project: Project, stage: Stage, progress: Callable[[TransferProgress], None] | None = None
 ) -> Snapshot:
     """The same without a pod: what an upload would send of `project` now."""
+    if (problem := project.problem) is not None:
+        raise problem  # which files it names to be sent is not known
     upload = project.config.upload
     root = project.root
     made = made_before(root, stage.name)

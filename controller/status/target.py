@@ -95,6 +95,11 @@ def target_of(journal: Journal, run: Run) -> Target:
 
 def pod_of(provider: Provider, target: Target) -> Pod:
     """The target's pod, reachable. Raises NotFound, ConnectionLost, ProviderError."""
+    return reachable(look_up(provider, target), target)
+
+
+def look_up(provider: Provider, target: Target) -> Pod:
+    """The target's pod as the provider has it. Raises NotFound, ProviderError."""
     if not target.pod:
         raise NotFound(
             f"{target.run} has no pod",
@@ -108,14 +113,17 @@ def pod_of(provider: Provider, target: Target) -> Pod:
             where=target.pod,
             hint=f"podctl logs {target.run} shows the downloaded log",
         )
+    return pod
+
+
+def reachable(pod: Pod, target: Target) -> Pod:
+    """`pod`, if it can be connected to. Raises ConnectionLost."""
     if pod.status not in _LIVE or pod.endpoint is None:
         parked = pod.status is PodStatus.EXITED
         raise ConnectionLost(
             f"the pod of {target.run} cannot be reached: it is {pod.status}",
             where=pod.id,
-            hint="it is parked; podctl sync starts it if it has outputs that were not downloaded"
-            if parked
-            else "wait until it is up: podctl status",
+            hint="podctl status; it is stopped" if parked else "wait until it is up: podctl status",
         )
     return pod
 

@@ -37,6 +37,8 @@ def refresh(
 
     A page that cannot be written is a warning, never an error.
     """
+    if project.problem is not None:
+        return  # the page is of the plan, which cannot be read
     written = attempt(partial(_rewrite, project, journal, ledger), let_pass=())
     if isinstance(written, Incident):
         warn(f"STATUS.md is not up to date: {written.text}")

@@ -18,3 +18,12 @@ def test_a_warm_pod_is_offered_only_while_a_run_would_use_it(now: float, used: b
     assert ("podctl run sft starts on it at once" in line) is used
     assert "podctl stop sft-0001 ends it now" in line
     assert "$0.2623/h" in line
+
+
+@pytest.mark.parametrize(("outcome", "fetched"), [("unpulled", True), ("superseded", False)])
+def test_a_command_that_would_refuse_is_not_named(outcome: str, fetched: bool) -> None:
+    """The outputs of a run whose stage another run has locked are not fetched by sync."""
+    run = RunFacts("sft-0001", "sft", started=True, outcome=outcome)
+    line = resting_line(LeaseState("l0001", (run,), pod="p1", parked=True), 0.0055, 0.0)
+    assert ("podctl sync sft-0001 fetches them" in line) is fetched
+    assert "--terminate --abandon REASON" in line

@@ -282,3 +282,23 @@ def test_bad_stages_name_path_and_line(tmp_path: Path) -> None:
 def test_the_example_is_toml_on_its_own() -> None:
     """The example needs none of podctl to be read."""
     assert tomllib.loads(config.example())["project"]["name"] == "my-project"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[pod]\ndisk_gb = true",
+        "[pod]\ndisk_gb = 10.0",
+        '[pod]\nkeep_warm_minutes = "1"',
+        "[pod]\nkeep_warm_minutes = -1",
+        "[pod]\nkeep_warm_minutes = 1e9",
+        "[budget]\nrun_usd = true",
+        '[upload]\nallow_secrets = "yes"',
+        "[upload]\nallow_secrets = 1",
+    ],
+)
+def test_a_number_is_a_number(line: str) -> None:
+    """Nothing is converted: text, true and 10.0 for a whole number are refused with their line."""
+    with pytest.raises(UsageError) as caught:
+        config.parse(line)
+    assert "(line 2)" in caught.value.cause
