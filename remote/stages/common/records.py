@@ -43,6 +43,7 @@ class ResponseRecord:
         reasons: why the response is wrong, one for each failed check.
         prompt: the text that the model was given; None where it is not stored.
         form_only: whether the verdict is of the form alone: counted in no headline.
+        blank: why a blank response is blank, one of `model.blank_answers`; else None.
     """
 
     instruction: str
@@ -53,6 +54,7 @@ class ResponseRecord:
     reasons: tuple[str, ...] = ()
     prompt: str | None = None
     form_only: bool = False
+    blank: str | None = None
 
     def to_json(self) -> Json:
         """The record without its prompt."""
@@ -64,6 +66,7 @@ class ResponseRecord:
             "correct": self.correct,
             "reasons": list(self.reasons),
             **({"form_only": True} if self.form_only else {}),
+            **({} if self.blank is None else {"blank": self.blank}),
         }
 
     def verdict_json(self) -> Json:
@@ -117,13 +120,20 @@ class SystemResponse(ResponseRecord):
         if not isinstance(correct, bool | None) or not isinstance(reasons, list):
             return None
         fields: Json = {**texts, **numbers, "correct": correct, "reasons": tuple(reasons)}
-        return cls(**fields, form_only=value.get("form_only") is True)
+        blank = _cause(value)
+        return cls(**fields, form_only=value.get("form_only") is True, blank=blank)
 
     def to_json(self) -> Json:
         origin: Json = {name: getattr(self, name) for name in ("system", "temperature", "sample")}
         if self.source is not None:
             origin["source"] = self.source
         return {**origin, **super().to_json(), "prompt": self.prompt}
+
+
+def _cause(value: Mapping[str, Any]) -> str | None:
+    """Why the response in `value` is blank, where that is recorded."""
+    cause = value.get("blank")
+    return cause if isinstance(cause, str) else None
 
 
 @dataclass(frozen=True)
@@ -161,8 +171,10 @@ class BaselineRecord:
 
     def _answer_json(self, way: str) -> Json:
         answer = self.answer(way)
-        margin = {"margin": self.margins[way]} if way in self.margins else {}
-        return {"prompt": answer.prompt, **answer.verdict_json(), **margin}
+        more: Json = {"margin": self.margins[way]} if way in self.margins else {}
+        if answer.blank is not None:
+            more["blank"] = answer.blank
+        return {"prompt": answer.prompt, **answer.verdict_json(), **more}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> BaselineRecord | None:
@@ -178,7 +190,10 @@ class BaselineRecord:
         ]
         if not all(isinstance(text, str) for row in rows for text in row.values()):
             return None
-        raw, few_shot = (ResponseRecord(**row) for row in rows)
+        causes = [_cause(answer) for answer in answers if isinstance(answer, Mapping)]
+        raw, few_shot = (
+            ResponseRecord(**row, blank=cause) for row, cause in zip(rows, causes, strict=True)
+        )
         return cls(raw, few_shot)
 
 
