@@ -41,6 +41,7 @@ from .evaluation.baseline_parameters import BaselineParameters
 from .instructions.instruction_set import InstructionSet
 from .instructions.sets import load
 from .model import base_model_check
+from .model.base_weights import begin
 from .model.blank_answers import blank_cause
 from .model.loading import load_model, load_tokenizer, resolve
 from .text.prompts import CompletionStylePrompts, bare
@@ -72,6 +73,7 @@ def run(parameters: BaselineParameters) -> int:
 
     chosen = load(parameters.instructions, parameters.seed)
     source = resolve(parameters.model)
+    begin(source, parameters.quantize, parameters.four_bit_copy, log.message)
     log.message(
         f"{len(chosen.held_out)} held-out instructions of {chosen.name}; loading the tokenizer"
     )

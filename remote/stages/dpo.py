@@ -44,6 +44,7 @@ from .instructions.sets import load
 from .model import base_model_check
 from .model.adapters import BaseModel, verified_sha256
 from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
+from .model.base_weights import begin
 from .model.blank_answers import count_blanks
 from .model.loading import load_tokenizer, resolve
 from .text.prompts import bare
@@ -79,6 +80,7 @@ def run(parameters: DpoParameters) -> int:
         return 0  # the verdict is certain: the criterion fails, and names the lines
     candidates = preference_pairs.candidates(data, chosen)
     base = BaseModel(resolve(parameters.model), parameters.quantize)
+    begin(base.source, parameters.quantize, parameters.four_bit_copy, log.message)
     adapter = verified_sha256(Path(parameters.adapter), parameters.model)
     print(f"{len(candidates)} training instructions with a verified answer", flush=True)
 

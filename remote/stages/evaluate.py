@@ -43,6 +43,7 @@ from .instructions.sets import load, same_answers
 from .model.adapters import load as load_adapters
 from .model.adapters import verified_sha256
 from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
+from .model.base_weights import begin
 from .model.blank_answers import count_blanks
 from .model.loading import load_tokenizer, resolve
 
@@ -79,6 +80,7 @@ def run(parameters: EvaluateParameters) -> int:
         {"held_out": texts},
     ) | {"same_answers": same_answers(chosen)}
     source = resolve(parameters.model)
+    begin(source, parameters.quantize, parameters.four_bit_copy, log.message)
     adapters = {name: verified_sha256(path, parameters.model) for name, path in ADAPTERS.items()}
     history = read_history(ADAPTERS)
 

@@ -38,6 +38,7 @@ class TrainingParameters:
     max_new_tokens: int = 128  # of a response when the model is asked
     ask_batch: int = 50  # prompts that are answered at once
     quantize: str = "auto"  # auto | nf4 | none
+    four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: the libraries' own way to train and to answer
     seed: int = 0
 
