@@ -154,8 +154,8 @@ def at_least(name: str, value: float, least: float) -> None:
 
 def check_engine(engine: str) -> None:
     """Raises: StageError when parameter `engine` is none of its values."""
-    if engine not in ("auto", "plain"):
-        raise invalid_parameter("engine", 'must be "auto" or "plain"')
+    if engine not in ("auto", "plain", "vllm"):
+        raise invalid_parameter("engine", 'must be "auto", "plain" or "vllm"')
 
 
 def below_one(name: str, value: float) -> None:

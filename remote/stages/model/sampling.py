@@ -25,7 +25,7 @@ from .engine.loop import Ended, Row
 from .engine.stop_table import table_of
 from .stop_reasons import CUT_OFF, DELIMITED, ENDED
 
-PLAIN, CONTINUOUS = "plain", "continuous"
+PLAIN, CONTINUOUS, VLLM = "plain", "continuous", "vllm"
 _WINDOW = 12  # newest tokens in which a delimiter can have become whole; it has 5 characters
 _SLOTS = 512  # rows at once, where memory holds them
 
@@ -104,7 +104,7 @@ def generate_finished(
 
 @dataclass
 class Generation:
-    """Generates with `model`; `engine` is "auto", or one of PLAIN and CONTINUOUS to insist.
+    """Generates with `model`; `engine` is "auto", or PLAIN, CONTINUOUS or VLLM to insist.
 
     `batch` is how many prompts the plain way takes at once; the engine takes what memory holds.
     """
@@ -150,6 +150,8 @@ class Generation:
     def _continuous(self, requests: Sequence[Request]) -> bool:
         if self.engine == PLAIN or not requests:
             return False
+        if self.engine == VLLM:
+            return True
         if self.engine != CONTINUOUS and not torch.cuda.is_available():
             return False
         longest = max(len(request.prompt) for request in requests) + self.max_new_tokens
@@ -175,6 +177,12 @@ class Generation:
 
         vocabulary = int(self.model.get_output_embeddings().out_features)
         table = table_of(vocabulary, self.tokenizer, over)
+        if self.engine == VLLM:
+            from .vllm_engine import VllmDecoding
+
+            most = self.max_new_tokens
+            other = VllmDecoding(self.model, rows, table, most, over, self.say)
+            return other.run(ended, stopped)
         decoding = Decoding(
             self.model, rows, table, self.max_new_tokens, self.say, self.slots, self.rates
         )

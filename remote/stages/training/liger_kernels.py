@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
+from subprocess import SubprocessError
 from typing import Any
 
 import torch
 from torch.nn import functional
 
 _TOLERATED = 3e-2  # of bf16 on values around 1
+_FAILURES = (  # of a package, a compiler or a kernel that is missing or too old
+    ImportError, OSError, RuntimeError, AttributeError, TypeError, ValueError, LookupError,
+    AssertionError, SubprocessError,
+)  # fmt: skip
 
 
 @cache
@@ -19,11 +24,21 @@ def why_not() -> str | None:
         return "liger-kernel is not installed"
     if not torch.cuda.is_available():
         return "Liger's kernels need a CUDA device"
+    failures: tuple[type[Exception], ...] = (*_FAILURES, *_compiler_errors())
     try:
         differs = _differs()
-    except Exception as error:  # whatever a compiler that is missing or too old raises
+    except failures as error:
         return f"Liger's kernels do not run here: {type(error).__name__}: {str(error)[:200]}"
     return "Liger's kernels differ from torch here" if differs else None
+
+
+def _compiler_errors() -> tuple[type[Exception], ...]:
+    """What Triton raises where it cannot compile; some versions derive it from `Exception`."""
+    try:
+        from triton.errors import TritonError  # type: ignore[import-not-found]  # with CUDA only
+    except ImportError:
+        return ()
+    return (TritonError,)
 
 
 def _differs() -> bool:
