@@ -35,7 +35,7 @@ MAX_BYTES = 1024 * 1024  # of podctl.toml
 Policy = Literal["terminate", "park", "keep"]
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _VARIABLE = r"^PODCTL_NOTIFY[A-Z0-9_]{0,40}$"
-_PATTERNS = {  # in words
+_PATTERNS = {
     _NAME: "must be letters, digits, dots, - and _, at most 63, and no blank",
     _VARIABLE: "must be the name of a variable that begins with PODCTL_NOTIFY; it has the address",
 }
@@ -47,8 +47,7 @@ class ProjectSection(Model):
     """Which cloud, and what is trained."""
 
     name: Name = "project"
-    # Which stages that come with podctl are there; None: see controller/project/plan.py.
-    plan: Literal["stage1", "none"] | None = None
+    plan: Literal["stage1", "none"] | None = None  # which of podctl's stages: see plan.py
     provider: Literal["runpod", "emulator"] = "runpod"
     # A hub id, or a folder of this project; None: as each stage says.
     model: str | None = Field(default=None, min_length=1, max_length=240)

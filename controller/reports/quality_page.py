@@ -56,6 +56,11 @@ def _filters(report: Mapping[str, Any]) -> Iterator[str]:
             for name, filtered in report["filters"].items()
         ],
     )
+    if blank := report.get("blank"):  # earlier versions did not count them
+        causes = ", ".join(
+            f"{name.replace('_', ' ')} {number}" for name, number in blank["causes"].items()
+        )
+        yield literal(f"{blank['blank']} of {blank['n']} responses are blank ({causes}).") + "\n"
 
 
 def _success(report: Mapping[str, Any]) -> Iterator[str]:

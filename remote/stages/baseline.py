@@ -41,6 +41,8 @@ from .evaluation.baseline_parameters import BaselineParameters
 from .instructions.instruction_set import InstructionSet
 from .instructions.sets import load
 from .model import base_model_check
+from .model.base_weights import begin
+from .model.blank_answers import blank_cause
 from .model.loading import load_model, load_tokenizer, resolve
 from .text.prompts import CompletionStylePrompts, bare
 from .verification import scoring
@@ -71,6 +73,7 @@ def run(parameters: BaselineParameters) -> int:
 
     chosen = load(parameters.instructions, parameters.seed)
     source = resolve(parameters.model)
+    begin(source, parameters.quantize, parameters.four_bit_copy, log.message)
     log.message(
         f"{len(chosen.held_out)} held-out instructions of {chosen.name}; loading the tokenizer"
     )
@@ -185,7 +188,7 @@ class _Answers:
     total: int
     log: MetricsLog
     done: dict[str, BaselineRecord]
-    _waiting: dict[int, dict[str, str]] = field(default_factory=dict)  # responses by way
+    _waiting: dict[int, dict[str, Generated]] = field(default_factory=dict)  # by way
     _tokens: int = 0
     _began: float = field(default_factory=time.monotonic)
 
@@ -218,10 +221,10 @@ class _Answers:
         new = []
         for place, way, response in responses:
             self._tokens += response.tokens
-            texts = self._waiting.setdefault(place, {})
-            texts[way] = response.text
-            if len(texts) == len(WAYS):
-                new.append(judge(*self.open_[place], self._waiting.pop(place)))
+            responses_of = self._waiting.setdefault(place, {})
+            responses_of[way] = response
+            if len(responses_of) == len(WAYS):
+                new.append(_judged(*self.open_[place], self._waiting.pop(place)))
         if not new:
             return
         self.records.append(record.to_json() for record in new)
@@ -233,11 +236,29 @@ class _Answers:
         )
 
 
-def judge(
-    instruction: Instruction, prompts: Mapping[str, str], responses: Mapping[str, str]
+def _judged(
+    instruction: Instruction, prompts: Mapping[str, str], responses: Mapping[str, Generated]
 ) -> BaselineRecord:
-    """Both responses to an instruction with their verdicts; prompts and responses are by way."""
-    raw, few_shot = (scoring.judge(instruction, responses[way], prompts[way]) for way in WAYS)
+    texts = {way: response.text for way, response in responses.items()}
+    causes = {
+        way: blank_cause(response.text, response.finished, response.tokens)
+        for way, response in responses.items()
+    }
+    return judge(instruction, prompts, texts, causes)
+
+
+def judge(
+    instruction: Instruction,
+    prompts: Mapping[str, str],
+    responses: Mapping[str, str],
+    blank: Mapping[str, str | None],
+) -> BaselineRecord:
+    """Both responses to an instruction with their verdicts; prompts, responses and why they are
+    `blank` are by way."""
+    raw, few_shot = (
+        replace(scoring.judge(instruction, responses[way], prompts[way]), blank=blank[way])
+        for way in WAYS
+    )
     return BaselineRecord(raw, few_shot)
 
 
@@ -248,6 +269,7 @@ def rejudge(instruction: Instruction, record: BaselineRecord) -> BaselineRecord:
         instruction,
         {way: answer.prompt or "" for way, answer in answers.items()},
         {way: answer.response for way, answer in answers.items()},
+        {way: answer.blank for way, answer in answers.items()},
     )
 
 

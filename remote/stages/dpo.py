@@ -44,6 +44,8 @@ from .instructions.sets import load
 from .model import base_model_check
 from .model.adapters import BaseModel, verified_sha256
 from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
+from .model.base_weights import begin
+from .model.blank_answers import count_blanks
 from .model.loading import load_tokenizer, resolve
 from .text.prompts import bare
 from .training import preference_pairs, provenance
@@ -78,6 +80,7 @@ def run(parameters: DpoParameters) -> int:
         return 0  # the verdict is certain: the criterion fails, and names the lines
     candidates = preference_pairs.candidates(data, chosen)
     base = BaseModel(resolve(parameters.model), parameters.quantize)
+    begin(base.source, parameters.quantize, parameters.four_bit_copy, log.message)
     adapter = verified_sha256(Path(parameters.adapter), parameters.model)
     print(f"{len(candidates)} training instructions with a verified answer", flush=True)
 
@@ -231,6 +234,15 @@ def compare(
         "schema": 1,
         "instructions": chosen.name,
         "adapters": adapters,
+        "blank": {
+            name: count_blanks(
+                (record.response, record.blank)
+                for way, records in responses.items()
+                if way.system == name
+                for record in records
+            )
+            for name in dpo_comparison.SYSTEMS
+        },
         "samples": parameters.compare_samples,
         "temperature": parameters.compare_temperature,
         "max_new_tokens": parameters.max_new_tokens,

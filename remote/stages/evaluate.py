@@ -43,6 +43,8 @@ from .instructions.sets import load, same_answers
 from .model.adapters import load as load_adapters
 from .model.adapters import verified_sha256
 from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
+from .model.base_weights import begin
+from .model.blank_answers import count_blanks
 from .model.loading import load_tokenizer, resolve
 
 ADAPTERS = {"sft": layout.SFT_ADAPTER, "dpo": layout.DPO_ADAPTER}
@@ -78,6 +80,7 @@ def run(parameters: EvaluateParameters) -> int:
         {"held_out": texts},
     ) | {"same_answers": same_answers(chosen)}
     source = resolve(parameters.model)
+    begin(source, parameters.quantize, parameters.four_bit_copy, log.message)
     adapters = {name: verified_sha256(path, parameters.model) for name, path in ADAPTERS.items()}
     history = read_history(ADAPTERS)
 
@@ -110,6 +113,10 @@ def run(parameters: EvaluateParameters) -> int:
         "adapters": adapters,
         "chosen_answers": chosen_answers(layout.PREFERENCE_PAIRS),
         "samples": evaluation.samples(answers),
+        "blank": {
+            system: count_blanks((record.response, record.blank) for record in records)
+            for system, records in answers.items()
+        },
         "training": history,
         "spending": read_spending(began),
         "environment": environment(),

@@ -37,6 +37,7 @@ from .instructions.pairs import MAKE, Pair, fingerprint, read_pairs, split, to_r
 from .instructions.sets import load
 from .instructions.training_records import count_conversions, describe_conversions
 from .model import base_model_check
+from .model.base_weights import begin
 from .model.loading import load_model, load_tokenizer, resolve
 from .text.prompts import bare
 from .training import provenance
@@ -73,6 +74,7 @@ def run(parameters: SftParameters) -> int:
         return 0  # the verdict is certain: the criterion fails, and names the lines
     learned, held = split(pairs, parameters.eval_share, parameters.seed)
     source = resolve(parameters.model)
+    begin(source, parameters.quantize, parameters.four_bit_copy, log.message)
     print(f"{len(learned)} pairs to train on, {len(held)} to evaluate on", flush=True)
 
     data = fingerprint(Path(parameters.data))

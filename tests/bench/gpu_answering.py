@@ -39,7 +39,7 @@ def _decoding(model: Any, count: int, most: int, shared: int, own: int, mean: in
 
     from remote.stages.model.engine.decoding import Decoding
     from remote.stages.model.engine.loop import Row
-    from remote.stages.model.engine.stop_table import ENDED
+    from remote.stages.model.engine.stop_table import DELIMITED, ENDED, StopTable
 
     vocabulary = model.config.vocab_size
     draw = random.Random(0)
@@ -49,10 +49,11 @@ def _decoding(model: Any, count: int, most: int, shared: int, own: int, mean: in
         length = max(4, round(draw.gauss(own, own / 4)))
         tail = [draw.randrange(vocabulary) for _ in range(length)]
         heat = 0.7 if mean else 0.0
-        rows.append(Row((*sheets[number % 8], *tail), heat, number, 0))
-    table = torch.zeros(7, vocabulary, dtype=torch.uint8)
+        rows.append(Row((*sheets[number % 8], *tail), heat, number))
+    transitions = torch.zeros(ENDED + 1, vocabulary, dtype=torch.uint8)
     if mean:
-        table[:5, torch.randperm(vocabulary)[: vocabulary // mean]] = ENDED
+        transitions[:DELIMITED, torch.randperm(vocabulary)[: vocabulary // mean]] = ENDED
+    table = StopTable(transitions, torch.arange(vocabulary - 32, vocabulary))  # as many as Qwen's
     return Decoding(model, rows, table, most, print, rates=[])
 
 

@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench import gpu_answering, gpu_model, gpu_training
+from tests.bench import gpu_answering, gpu_model, gpu_start, gpu_training
 from tests.bench.gpu_clock import Rate
 from tests.bench.output import say
 
-PARTS = ("limits", "equality", "answering", "capped", "training")
+PARTS = ("limits", "equality", "start", "answering", "capped", "training")
 
 
 def main() -> int:
@@ -40,6 +40,8 @@ def main() -> int:
         say(gpu_answering.equality("none"))
         say(gpu_answering.equality("nf4"))
     rows: list[Rate] = []
+    if "start" in options.part:
+        rows += gpu_start.rates(options.shape, options.start_layers, options.repeats)
     if {"answering", "capped", "training"} & set(options.part):
         model, tokenizer = load(options.shape)
         say(f"weights made after {time.monotonic() - began:.0f} s")
@@ -64,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--part", nargs="*", choices=PARTS, default=PARTS)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--shape", choices=gpu_model.SHAPES, default="32b")
+    parser.add_argument("--start-layers", type=int, default=gpu_start.LAYERS)
     parser.add_argument("--no-plain", action="store_true", help="leave out what is slow")
     return parser.parse_args()
 

@@ -38,6 +38,7 @@ class TrainingParameters:
     max_new_tokens: int = 128  # of a response when the model is asked
     ask_batch: int = 50  # prompts that are answered at once
     quantize: str = "auto"  # auto | nf4 | none
+    four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: the libraries' own way to train and to answer
     seed: int = 0
 
@@ -153,8 +154,8 @@ def at_least(name: str, value: float, least: float) -> None:
 
 def check_engine(engine: str) -> None:
     """Raises: StageError when parameter `engine` is none of its values."""
-    if engine not in ("auto", "plain"):
-        raise invalid_parameter("engine", 'must be "auto" or "plain"')
+    if engine not in ("auto", "plain", "vllm"):
+        raise invalid_parameter("engine", 'must be "auto", "plain" or "vllm"')
 
 
 def below_one(name: str, value: float) -> None:

@@ -7,7 +7,7 @@
 | `BaselineRecord` | baseline_responses.jsonl, baseline_explanations.jsonl |
 | `GeneratedRecord` | sft_training_data.jsonl |
 | `PreferencePair` | preference_pairs.jsonl |
-| `TrainingRecord` | any training data, a user's own too; read only |
+| `training_record.TrainingRecord` | any training data, a user's own too; read only |
 
 `to_json` keeps the order of the fields in the files. Types and names of the fields are a file
 format: podctl judges the same records again where there is no training stack (`jobs/rescore.py`).
@@ -18,8 +18,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
-
-from .jsonl import line_of, text_of
 
 Json = dict[str, Any]
 
@@ -43,6 +41,7 @@ class ResponseRecord:
         reasons: why the response is wrong, one for each failed check.
         prompt: the text that the model was given; None where it is not stored.
         form_only: whether the verdict is of the form alone: counted in no headline.
+        blank: why a blank response is blank, one of `model.blank_answers`; else None.
     """
 
     instruction: str
@@ -53,6 +52,7 @@ class ResponseRecord:
     reasons: tuple[str, ...] = ()
     prompt: str | None = None
     form_only: bool = False
+    blank: str | None = None
 
     def to_json(self) -> Json:
         """The record without its prompt."""
@@ -64,6 +64,7 @@ class ResponseRecord:
             "correct": self.correct,
             "reasons": list(self.reasons),
             **({"form_only": True} if self.form_only else {}),
+            **({} if self.blank is None else {"blank": self.blank}),
         }
 
     def verdict_json(self) -> Json:
@@ -117,13 +118,20 @@ class SystemResponse(ResponseRecord):
         if not isinstance(correct, bool | None) or not isinstance(reasons, list):
             return None
         fields: Json = {**texts, **numbers, "correct": correct, "reasons": tuple(reasons)}
-        return cls(**fields, form_only=value.get("form_only") is True)
+        blank = _cause(value)
+        return cls(**fields, form_only=value.get("form_only") is True, blank=blank)
 
     def to_json(self) -> Json:
         origin: Json = {name: getattr(self, name) for name in ("system", "temperature", "sample")}
         if self.source is not None:
             origin["source"] = self.source
         return {**origin, **super().to_json(), "prompt": self.prompt}
+
+
+def _cause(value: Mapping[str, Any]) -> str | None:
+    """Why the response in `value` is blank, where that is recorded."""
+    cause = value.get("blank")
+    return cause if isinstance(cause, str) else None
 
 
 @dataclass(frozen=True)
@@ -161,8 +169,10 @@ class BaselineRecord:
 
     def _answer_json(self, way: str) -> Json:
         answer = self.answer(way)
-        margin = {"margin": self.margins[way]} if way in self.margins else {}
-        return {"prompt": answer.prompt, **answer.verdict_json(), **margin}
+        more: Json = {"margin": self.margins[way]} if way in self.margins else {}
+        if answer.blank is not None:
+            more["blank"] = answer.blank
+        return {"prompt": answer.prompt, **answer.verdict_json(), **more}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> BaselineRecord | None:
@@ -178,7 +188,10 @@ class BaselineRecord:
         ]
         if not all(isinstance(text, str) for row in rows for text in row.values()):
             return None
-        raw, few_shot = (ResponseRecord(**row) for row in rows)
+        causes = [_cause(answer) for answer in answers if isinstance(answer, Mapping)]
+        raw, few_shot = (
+            ResponseRecord(**row, blank=cause) for row, cause in zip(rows, causes, strict=True)
+        )
         return cls(raw, few_shot)
 
 
@@ -255,45 +268,3 @@ class PreferencePair:
 
     def to_json(self) -> Json:
         return asdict(self) | {"reasons": list(self.reasons)}
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """One record of training data of any form. Each field is checked when it is read.
-
-    Attributes:
-        where: "<file>, line <n>", for errors.
-        fields: the record as its file has it, fields that no stage reads included.
-    """
-
-    where: str
-    fields: Mapping[str, Any]
-
-    @property
-    def line(self) -> int:
-        """The number of its line in the file, from 1."""
-        return line_of(self.where)
-
-    @property
-    def instruction(self) -> str | None:
-        """None where the record has a prompt only. Raises: StageError for one that is no text."""
-        if self.fields.get("instruction") is None:
-            return None
-        return text_of(self.fields, "instruction", self.where)
-
-    @property
-    def prompt(self) -> str:
-        """Raises: StageError where it is missing or no text."""
-        return text_of(self.fields, "prompt", self.where)
-
-    @property
-    def response(self) -> str:
-        """`response`, or `completion` without one. Raises: StageError without either."""
-        own = "response" in self.fields or "completion" not in self.fields
-        return text_of(self.fields, "response" if own else "completion", self.where)
-
-    @property
-    def texts(self) -> dict[str, str]:
-        """By name, those of `TEXT_FIELDS` that are texts."""
-        named = ((name, self.fields.get(name)) for name in TEXT_FIELDS)
-        return {name: text for name, text in named if isinstance(text, str)}

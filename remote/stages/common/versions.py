@@ -16,6 +16,7 @@ PACKAGES = (
     "tokenizers",
     "safetensors",
     "bitsandbytes",
+    "liger-kernel",
 )
 
 

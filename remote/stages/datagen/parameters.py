@@ -24,6 +24,7 @@ class GenerateParameters:
     max_new_tokens: int = 256
     batch: int = 64  # prompts generated for at once
     quantize: str = "auto"  # auto | nf4 | none
+    four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: transformers' own generation
     verified_only: bool = False  # keep only what the verifier calls correct
     critic: bool = False  # ask the model itself, by the log-probabilities of two letters

@@ -11,6 +11,7 @@ from typing import Any
 from ..common.records import ResponseRecord
 from ..instructions import leakage
 from ..instructions.instruction_set import InstructionSet
+from ..model.blank_answers import blank_cause, count_blanks
 from ..text.near_duplicates import THRESHOLD
 from ..verification.instruction import TYPES
 from ..verification.scoring import table
@@ -25,9 +26,24 @@ def assess(judged: Sequence[Judged], kept: Sequence[Judged], seed: int) -> dict[
     return {
         "filters": removed(judged, seed),
         "success": {"generated": success(judged), "kept": success(kept)},
+        "blank": blank(judged),
         "lengths": lengths(kept),
         "kept_samples": kept_samples(kept, seed),
     }
+
+
+def blank(judged: Sequence[Judged]) -> dict[str, Any]:
+    """How many responses are blank, by cause, and how many of those a filter removed."""
+    candidates = [response.candidate for response in judged]
+    counts = count_blanks(
+        (candidate.response, blank_cause(candidate.response, candidate.finished, candidate.tokens))
+        for candidate in candidates
+    )
+    filtered = sum(
+        not response.candidate.response.strip() and response.removed_by is not None
+        for response in judged
+    )
+    return counts | {"filtered": filtered}
 
 
 def removed(judged: Sequence[Judged], seed: int = 0) -> dict[str, Any]:

@@ -70,9 +70,9 @@ class Writer:
         What a task draws is decided by its instruction, its attempt and the stage's seed. Raises:
         StageError when a single prompt is out of memory.
         """
+        model, tokenizer = self._load()  # before torch is imported: weights are read meanwhile
         from ..model.sampling import Generation, Request, seed_of
 
-        model, tokenizer = self._load()
         parameters, last = self.parameters, time.monotonic()
         generation = Generation(
             model,
@@ -109,7 +109,12 @@ class Writer:
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
             self.log.message(f"loading {self.parameters.model}")
-            from ..model import base_model_check
+            from ..model import base_model_check, base_weights
+
+            parameters = self.parameters
+            base_weights.begin(
+                self.source, parameters.quantize, parameters.four_bit_copy, self.log.message
+            )
             from ..model.loading import load_model, load_tokenizer
 
             warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"

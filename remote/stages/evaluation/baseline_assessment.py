@@ -12,6 +12,7 @@ from ..common.failure import StageError
 from ..common.oom_retry import with_halved_batches
 from ..common.records import WAYS, BaselineRecord
 from ..model import base_model_check
+from ..model.blank_answers import count_blanks
 from ..verification.instruction import TYPES, Instruction
 from ..verification.scoring import table
 
@@ -53,6 +54,10 @@ def assess(
             "every_type": all(counts.values()),
             "rule": "each of the four types has at least one explicit instruction",
             "instructions": counts,
+        },
+        "blank": {
+            way: count_blanks((row.answer(way).response, row.answer(way).blank) for row in rows)
+            for way in WAYS
         },
         "sentinels": base_model_check.assess_sentinels(results, tolerated) | {"results": results},
     }

@@ -21,6 +21,7 @@ class BaselineParameters:
     max_new_tokens: int = 128
     batch: int = 32  # prompts generated for at once
     quantize: str = "auto"  # auto | nf4 | none
+    four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: transformers' own generation
     tolerated: int = (
         base_model_check.TOLERATED

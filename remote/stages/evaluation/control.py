@@ -139,4 +139,5 @@ def _answer(
             f"{judged.correct!r} now",
             remedy="the record or the instruction's checks changed: run stage1a again",
         )
-    return SystemResponse.of(judged, prompt, system=system, source="stage1a")
+    blank = part.get("blank") if isinstance(part.get("blank"), str) else None
+    return SystemResponse.of(judged, prompt, system=system, source="stage1a", blank=blank)

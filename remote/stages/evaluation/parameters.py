@@ -22,6 +22,7 @@ class EvaluateParameters:
     minimum_lift: float = 0.05  # over the base that counts as an improvement
     margin: float = 0.05  # by which DPO may not be shown to be worse than SFT
     quantize: str = "auto"  # auto | nf4 | none
+    four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: transformers' own generation
     seed: int = 0
 

@@ -16,7 +16,7 @@ from typing import Any
 from ..common.append_jsonl import write_atomically
 from ..common.failure import StageError
 from ..common.layout import DISJOINTNESS
-from ..common.records import TrainingRecord
+from ..common.training_record import TrainingRecord
 from ..text.near_duplicates import THRESHOLD, normalised, overlaps
 from .instruction_set import InstructionSet
 from .pairs import MAKE

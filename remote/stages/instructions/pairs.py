@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.failure import StageError
-from ..common.records import TrainingRecord
+from ..common.training_record import TrainingRecord
 from ..text.chat_template import template_text
 from ..text.prompts import bare, completion
 from .training_records import read_training

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..common.jsonl import MAX_LINE, parsed, text_of
-from ..common.records import TrainingRecord
+from ..common.training_record import TrainingRecord
 
 OWN = "instruction and response"  # what needs no conversion, like the next
 PLAIN = "prompt and completion"

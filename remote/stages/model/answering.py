@@ -16,6 +16,7 @@ from ..text.prompts import bare
 from ..verification.instruction import Instruction
 from ..verification.scoring import judge
 from .adapters import active_adapter
+from .blank_answers import blank_cause
 
 if TYPE_CHECKING:  # torch is heavy
     from .sampling import Generated
@@ -138,5 +139,8 @@ def _key(record: SystemResponse) -> tuple[DecodingPass, str]:
 
 def _record(way: DecodingPass, instruction: Instruction, response: Generated) -> SystemResponse:
     return SystemResponse.of(
-        judge(instruction, response.text), bare(instruction.text), **dataclasses.asdict(way)
+        judge(instruction, response.text),
+        bare(instruction.text),
+        blank=blank_cause(response.text, response.finished, response.tokens),
+        **dataclasses.asdict(way),
     )

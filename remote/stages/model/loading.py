@@ -12,6 +12,7 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..text.model_id import SMALL, problem_of
+from .base_weights import BaseWeights, begun
 from .download import fetch
 
 _PROBE = "Water freezes at zero degrees."
@@ -67,7 +68,8 @@ def load_tokenizer(source: str) -> Any:
 def load_model(source: str, quantize: str) -> Any:
     """The model: 4-bit NF4 with bf16 on CUDA, fp32 on a CPU. Raises: StageError.
 
-    `quantize` is auto (NF4 on CUDA), nf4 (insist, also on a CPU) or none.
+    `quantize` is auto (NF4 on CUDA), nf4 (insist, also on a CPU) or none. Where the stage began
+    to read the weights with its NF4 copy allowed, that is loaded, or written for the next stage.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -80,19 +82,49 @@ def load_model(source: str, quantize: str) -> Any:
     options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
     if cuda:
         options["device_map"] = {"": 0}
+    weights = None
     if quantize == "nf4" or (quantize == "auto" and cuda):
         options["quantization_config"] = four_bits(dtype)
+        weights = begun(source)
+    copy = weights.usable_copy("cuda" if cuda else "cpu") if weights else None
+    if weights and copy and (model := _from_copy(weights, copy, files, options)) is not None:
+        return model
     try:
         model = AutoModelForCausalLM.from_pretrained(files, **options)
     except (OSError, ValueError) as error:
         raise _unreachable(source, error) from error
     except torch.OutOfMemoryError as error:
-        raise StageError(
-            f"the GPU's memory does not hold the weights of {source}",
-            remedy='accept only GPUs with more memory, or set quantize = "nf4"',
-        ) from error
+        raise _too_large(source) from error
     model.config.use_cache = False
+    if weights:
+        weights.keep_copy(model)
     return model
+
+
+def _from_copy(weights: BaseWeights, copy: Path, files: str, options: dict[str, Any]) -> Any:
+    """The model in the NF4 copy, under its base's name; None where the copy cannot be loaded."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    own = {name: value for name, value in options.items() if name != "quantization_config"}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(copy, **own)
+    except torch.OutOfMemoryError:
+        raise _too_large(weights.source) from None
+    except (OSError, ValueError, RuntimeError) as error:
+        weights.refuse(f"it cannot be loaded: {str(error)[:200]}")
+        return None
+    model.name_or_path = model.config._name_or_path = files
+    model.config.use_cache = False
+    weights.say(f"loaded the NF4 copy in {copy}")
+    return model
+
+
+def _too_large(source: str) -> StageError:
+    return StageError(
+        f"the GPU's memory does not hold the weights of {source}",
+        remedy='accept only GPUs with more memory, or set quantize = "nf4"',
+    )
 
 
 def four_bits(dtype: Any) -> Any:

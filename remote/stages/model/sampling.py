@@ -18,13 +18,14 @@ from transformers.generation.stopping_criteria import StoppingCriteriaList
 
 from ..common.oom_retry import with_halved_batches
 from ..text.prompts import cut, delimited
+from .barred_tokens import BarredTokens
 from .engine.choice import Truncation, choose, uniforms
 from .engine.decoding import Decoding, Rates, why_plain
 from .engine.loop import Ended, Row
-from .engine.stop_table import first_state, make_table, token_texts
+from .engine.stop_table import table_of
 from .stop_reasons import CUT_OFF, DELIMITED, ENDED
 
-PLAIN, CONTINUOUS = "plain", "continuous"
+PLAIN, CONTINUOUS, VLLM = "plain", "continuous", "vllm"
 _WINDOW = 12  # newest tokens in which a delimiter can have become whole; it has 5 characters
 _SLOTS = 512  # rows at once, where memory holds them
 
@@ -103,7 +104,7 @@ def generate_finished(
 
 @dataclass
 class Generation:
-    """Generates with `model`; `engine` is "auto", or one of PLAIN and CONTINUOUS to insist.
+    """Generates with `model`; `engine` is "auto", or PLAIN, CONTINUOUS or VLLM to insist.
 
     `batch` is how many prompts the plain way takes at once; the engine takes what memory holds.
     """
@@ -149,6 +150,8 @@ class Generation:
     def _continuous(self, requests: Sequence[Request]) -> bool:
         if self.engine == PLAIN or not requests:
             return False
+        if self.engine == VLLM:
+            return True
         if self.engine != CONTINUOUS and not torch.cuda.is_available():
             return False
         longest = max(len(request.prompt) for request in requests) + self.max_new_tokens
@@ -163,7 +166,7 @@ class Generation:
         prompts = [request.prompt for request in requests]
         tokens = self.tokenizer(prompts, add_special_tokens=False)["input_ids"]
         rows = [
-            Row(tuple(ids), request.temperature, request.seed, first_state(request.prompt))
+            Row(tuple(ids), request.temperature, request.seed)
             for ids, request in zip(tokens, requests, strict=True)
         ]
         over = _ends_of_text(self.model, self.tokenizer)
@@ -172,7 +175,14 @@ class Generation:
         def ended(batch: list[Ended]) -> None:
             store([(row.place, self._ended(row, over)) for row in batch])
 
-        table = _stop_table(self.model, self.tokenizer, over)
+        vocabulary = int(self.model.get_output_embeddings().out_features)
+        table = table_of(vocabulary, self.tokenizer, over)
+        if self.engine == VLLM:
+            from .vllm_engine import VllmDecoding
+
+            most = self.max_new_tokens
+            other = VllmDecoding(self.model, rows, table, most, over, self.say)
+            return other.run(ended, stopped)
         decoding = Decoding(
             self.model, rows, table, self.max_new_tokens, self.say, self.slots, self.rates
         )
@@ -199,7 +209,8 @@ class Generation:
         inputs.pop("token_type_ids", None)
         width = inputs["input_ids"].shape[1]
         ends = _End(self.tokenizer, width, len(prompts))
-        processors = LogitsProcessorList()
+        over = _ends_of_text(self.model, self.tokenizer)
+        processors = LogitsProcessorList([BarredTokens(self.tokenizer, over)])
         if any(request.temperature for request in requests):
             settings = self.model.generation_config
             processors.append(_Draw(requests, width, self.max_new_tokens, settings))
@@ -213,7 +224,6 @@ class Generation:
                 logits_processor=processors,
                 stopping_criteria=StoppingCriteriaList([ends]),
             )
-        over = _ends_of_text(self.model, self.tokenizer)
         return [
             _generated(self.tokenizer, row, end, over)
             for row, end in zip(tokens[:, width:].tolist(), ends.at, strict=True)
@@ -234,16 +244,6 @@ def _ends_of_text(model: Any, tokenizer: Any) -> set[int]:
     named = model.generation_config.eos_token_id
     more = named if isinstance(named, list) else [named]
     return {token for token in (tokenizer.eos_token_id, *more) if token is not None}
-
-
-def _stop_table(model: Any, tokenizer: Any, over: set[int]) -> Any:
-    """The stop table of a model's vocabulary; made once for each tokenizer."""
-    vocabulary = int(model.get_output_embeddings().out_features)
-    key = (vocabulary, tuple(sorted(over)))
-    made = vars(tokenizer).setdefault("_podctl_stop_tables", {})
-    if key not in made:
-        made[key] = make_table(token_texts(tokenizer, vocabulary), over)
-    return made[key]
 
 
 class _Draw(LogitsProcessor):
@@ -278,8 +278,7 @@ class _End(StoppingCriteria):
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         del scores
         length = input_ids.shape[1] - self._width
-        # The prompt's last token is its line break, which may begin a delimiter.
-        newest = input_ids[:, -min(_WINDOW, length + 1) :].tolist()
+        newest = input_ids[:, -min(_WINDOW, length) :].tolist()
         for place, tokens in enumerate(newest):
             if self.at[place] is None and delimited(self._tokenizer.decode(tokens)):
                 self.at[place] = length

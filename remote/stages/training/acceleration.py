@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from types import MethodType
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..common.oom_retry import free_gpu_memory
 from ..common.parameters import TrainingParameters
 from ..model.engine.cache import free_bytes
 from ..model.engine.decoder import FAMILIES, bare_model
-from . import fused_lora, packed_attention
+from . import fused_lora, liger_kernels, packed_attention
 from .memory_plan import MemoryPlan, choose, layer_bytes
 
 # ruff: noqa: ARG002 - the methods of a TrainerCallback have the arguments that the trainer passes
@@ -108,7 +107,8 @@ def accelerate(
     config = bare_model(model).config
     if config.model_type not in FAMILIES:
         return Acceleration(why=f"model type {config.model_type} is not known")
-    liger = find_spec("liger_kernel") is not None
+    missing = liger_kernels.why_not()
+    liger = missing is None
     free_gpu_memory()
     layer = layer_bytes(config, fused=True, lean=liger)
     plan = choose(parameters, row_tokens, config, layer, free_bytes() or 0)
@@ -117,7 +117,7 @@ def accelerate(
         packed_attention=packed and packed_attention.works(),
         fused_lora=True,
         liger=liger,
-        why="by free memory" if liger else "by free memory; liger-kernel is not installed",
+        why="; ".join(filter(None, ("by free memory", missing))),
     )
 
 

@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from ..model.engine.projection import base_of, is_quantised
+from . import liger_kernels
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,10 @@ class _GatedMlp(torch.autograd.Function):
 
 def _liger() -> Any:
     """Liger's kernels of the activation; None where they are not installed or cannot run."""
-    if not torch.cuda.is_available():
+    if liger_kernels.why_not() is not None:
         return None
-    try:
-        from liger_kernel.ops import swiglu  # type: ignore[import-not-found]  # optional
-    except ImportError:
-        return None
+    from liger_kernel.ops import swiglu  # type: ignore[import-not-found]  # optional
+
     return swiglu
 
 

@@ -69,14 +69,19 @@ def works() -> bool:
     """Whether torch's FlashAttention computes here what SDPA does, gradients included."""
     if not torch.cuda.is_available() or torch.cuda.get_device_capability() < (8, 0):
         return False
+    return computes_as_dense("cuda")
+
+
+def computes_as_dense(device: str) -> bool:
+    """Tries it against SDPA: torch has it as no public function, and not in every version."""
     lengths = (5, 9)
     results: list[list[Any]] = []
-    drawn = torch.randn(3, 1, 2, sum(lengths), 64, device="cuda", dtype=torch.bfloat16)
+    drawn = torch.randn(3, 1, 2, sum(lengths), 64, device=device, dtype=torch.bfloat16)
     for way in ("packed", "dense"):
         query, key, value = (part.clone().requires_grad_() for part in drawn)
         try:
             if way == "packed":
-                ends = torch.tensor([0, 5, 14], device="cuda", dtype=torch.int32)
+                ends = torch.tensor([0, 5, 14], device=device, dtype=torch.int32)
                 seen, _ = packed_attention(None, query, key, value, None, cu_seq_lens_q=ends)
             else:
                 heads = zip(*(part.split(lengths, 2) for part in (query, key, value)), strict=True)

@@ -15,7 +15,8 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..common.parameters import DpoParameters
-from ..common.records import CANONICAL, PreferencePair, SystemResponse, TrainingRecord
+from ..common.records import CANONICAL, PreferencePair, SystemResponse
+from ..common.training_record import TrainingRecord
 from ..instructions.instruction_set import InstructionSet
 from ..instructions.training_records import read_training
 from ..text.chat_template import template_text

@@ -27,7 +27,9 @@ MadeOf = dict[str, Any]
 
 def describe_training(parameters: TrainingParameters, **sha256: str) -> MadeOf:
     """All that decides what is learned: the parameters, and the sha256 of each input, by name."""
-    return {"schema": 1, "parameters": dataclasses.asdict(parameters), "sha256": sha256}
+    named = dataclasses.asdict(parameters)
+    del named["four_bit_copy"]  # the same weights, and documents of earlier versions lack it
+    return {"schema": 1, "parameters": named, "sha256": sha256}
 
 
 def claim_folder(out: Path, wanted: MadeOf, log: MetricsLog) -> None:

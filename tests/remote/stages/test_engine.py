@@ -178,6 +178,37 @@ def test_nothing_is_asked_and_what_is_unknown_stays_plain(tokenizer: Any) -> Non
     assert "model type gpt2" in told[0]
 
 
+def test_blank_response_does_not_end(tokenizer: Any) -> None:
+    """A model that would begin with an end of text, the delimiter or a part of it, or a blank and
+    then one of those, says something instead; with the engine the same as without, greedily and
+    drawn. Behind the first word all of them end a response as before."""
+    from remote.stages.model.engine.stop_table import begins_delimiter, token_texts
+    from remote.stages.model.stop_reasons import ENDED
+
+    model = random_model("Qwen2", tokenizer)
+    texts = token_texts(tokenizer, len(tokenizer) + 24)
+    signs = [token for token, text in enumerate(texts) if begins_delimiter(text)]
+    assert signs
+    spaces = [token for token, text in enumerate(texts) if text and not text.strip()]
+    assert spaces
+    for pushed in ([tokenizer.eos_token_id], signs, [*spaces, tokenizer.eos_token_id]):
+
+        def push(_: Any, __: Any, logits: Any, tokens: list[int] = pushed) -> Any:
+            logits = logits.clone()
+            logits[..., tokens] += 50.0
+            return logits
+
+        hook = model.lm_head.register_forward_hook(push)
+        for temperature in (0.0, 0.9):
+            plain = said(model, tokenizer, "plain", temperature)
+            assert said(model, tokenizer, "continuous", temperature, slots=3) == plain
+            if not set(pushed) & set(spaces):
+                assert all(response.text for response in plain)
+            if pushed == [tokenizer.eos_token_id]:
+                assert {response.finished for response in plain} == {ENDED}
+        hook.remove()
+
+
 def test_state_machine_is_the_delimiter(tokenizer: Any) -> None:
     """Character by character the machine completes exactly where the delimiter does."""
     from remote.stages.model.engine.stop_table import DELIMITED, follow, token_texts

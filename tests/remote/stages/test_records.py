@@ -14,8 +14,8 @@ from remote.stages.common.records import (
     PreferencePair,
     ResponseRecord,
     SystemResponse,
-    TrainingRecord,
 )
+from remote.stages.common.training_record import TrainingRecord
 
 RESPONSE = ResponseRecord("Sky?", "qa", "colour", "Green.", False, ("lacks blue",), "Sky?\n")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from remote.stages.common.failure import StageError
-from remote.stages.common.records import TrainingRecord
+from remote.stages.common.training_record import TrainingRecord
 from remote.stages.instructions.pairs import Pair, read_pairs
 from remote.stages.instructions.training_records import (
     count_conversions,

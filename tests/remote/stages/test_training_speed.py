@@ -111,3 +111,80 @@ def test_plain_engine_and_no_device_use_the_libraries_own_code() -> None:
     asked = accelerate(None, SftParameters(engine="plain"), 512, packed=True)
     assert asked.plan is None
     assert asked.to_json()["why"] == 'engine = "plain"'
+
+
+def test_torch_without_the_private_attention_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where torch's FlashAttention is missing, has other arguments, or computes something else,
+    both trials say so, and SDPA is taken; where it computes what SDPA does, it is used."""
+    import torch
+
+    from remote.stages.model.engine import attention
+    from remote.stages.training import packed_attention
+
+    def trials() -> list[bool]:
+        device = torch.device("cpu")
+        return [
+            attention.computes_as_dense(device, torch.bfloat16, 4, 2, 16),
+            packed_attention.computes_as_dense("cpu"),
+        ]
+
+    def packed(query: Any, key: Any, value: Any, ends: Any, starts: Any, *more: Any) -> Any:
+        """What the operator computes, row by row."""
+        _, _, causal, used = (*more, None)[:4]
+        group = query.shape[1] // key.shape[1]
+        results = []
+        for number in range(len(ends) - 1):
+            first = int(starts[number])
+            last = int(starts[number + 1]) if used is None else first + int(used[number])
+            mine = query[ends[number] : ends[number + 1]].transpose(0, 1)
+            keys, values = (
+                part[first:last].transpose(0, 1).repeat_interleave(group, 0)
+                for part in (key, value)
+            )
+            dense: Any = torch.nn.functional.scaled_dot_product_attention
+            results.append(dense(mine, keys, values, is_causal=causal).transpose(0, 1))
+        return torch.cat(results)
+
+    assert trials() == [False, False]  # a CPU has no such kernel
+    for error in (AttributeError, TypeError, NotImplementedError):
+
+        def missing(*_: Any, kind: type[Exception] = error, **__: Any) -> Any:
+            raise kind("no such operator")
+
+        for module in (attention, packed_attention):
+            monkeypatch.setattr(module, "flash", missing)
+        assert trials() == [False, False]
+    for module in (attention, packed_attention):
+        monkeypatch.setattr(module, "flash", packed)
+    assert trials() == [True, True]
+    for module in (attention, packed_attention):
+        monkeypatch.setattr(module, "flash", lambda *parts: packed(*parts) * 1.5)
+    assert trials() == [False, False]
+
+
+def test_unusable_liger_is_named_and_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without the package, without a GPU, or where Triton cannot compile, the record says why and
+    torch computes the same activation."""
+    import torch
+
+    from remote.stages.training import fused_lora, liger_kernels
+
+    def why() -> str | None:
+        liger_kernels.why_not.cache_clear()
+        return liger_kernels.why_not()
+
+    gate = torch.randn(2, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(liger_kernels, "find_spec", lambda _: None)
+        assert why() == "liger-kernel is not installed"
+        patch.setattr(liger_kernels, "find_spec", lambda _: object())
+        assert why() == "Liger's kernels need a CUDA device"
+        patch.setattr(torch.cuda, "is_available", lambda: True)
+        (tmp_path / "liger_kernel").mkdir()
+        (tmp_path / "liger_kernel" / "__init__.py").write_text("raise RuntimeError('no compiler')")
+        patch.syspath_prepend(str(tmp_path))
+        assert why() == "Liger's kernels do not run here: RuntimeError: no compiler"
+        assert torch.equal(fused_lora._active(gate, gate), torch.nn.functional.silu(gate) * gate)
+    liger_kernels.why_not.cache_clear()

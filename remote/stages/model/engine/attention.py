@@ -27,9 +27,13 @@ def flash(
 
 @cache
 def has_flash(device: Any, dtype: Any, heads: int, key_heads: int, width: int) -> bool:
-    """Whether `flash` works here; tried, since it is no public function of torch."""
-    if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
-        return False
+    """Whether `flash` works here."""
+    known = device.type == "cuda" and dtype in (torch.bfloat16, torch.float16)
+    return known and computes_as_dense(device, dtype, heads, key_heads, width)
+
+
+def computes_as_dense(device: Any, dtype: Any, heads: int, key_heads: int, width: int) -> bool:
+    """Tries `flash` against SDPA: torch has it as no public function, and not in every version."""
     make = {"device": device, "dtype": dtype}
     draw: Any = torch.randn(2, 5, heads + 2 * key_heads, width, **make)
     query, key, value = draw.split([heads, key_heads, key_heads], 2)

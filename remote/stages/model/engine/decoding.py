@@ -22,6 +22,7 @@ from .cache import (
 from .choice import Truncation
 from .decoder import Decoder, bare_model, dense_bytes, longest_window, why_unknown
 from .loop import Ended, Loop, Row
+from .stop_table import StopTable
 
 # Values of a generation config that the engine computes; any other is left to transformers.
 _UNUSED = {
@@ -63,7 +64,7 @@ class Decoding:
 
     model: Any
     rows: Sequence[Row]
-    table: Any  # the stop table
+    table: StopTable
     most: int
     say: Callable[[str], None]
     slots: int = MOST

@@ -16,7 +16,7 @@ from .choice import Truncation, choose, uniforms
 from .decoder import Decoder
 from .flags import Flags
 from .prefixes import shared_prefixes
-from .stop_table import DELIMITED
+from .stop_table import BLANK, DELIMITED, StopTable
 
 PROMPT_TOKENS = 8192  # of prompts that are computed at once
 _REFILL = 16  # a refill waits until one slot in so many is free
@@ -26,12 +26,11 @@ _SPARE, _LEAST_FREE = 1.5, 2**29  # of what a step needs, and bytes, that a capt
 
 @dataclass(frozen=True)
 class Row:
-    """One prompt in tokens, and how it is continued. `state` is the stop table's at its end."""
+    """One prompt in tokens, and how it is continued."""
 
     tokens: tuple[int, ...]
     temperature: float
     seed: int
-    state: int
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,11 @@ class Loop:
     """Decodes rows in `slots` slots of `length` tokens, `most` new ones each."""
 
     def __init__(
-        self, decoder: Decoder, table: Any, truncation: Truncation, slots: int, length: int,
+        self, decoder: Decoder, table: StopTable, truncation: Truncation, slots: int, length: int,
         most: int, *, sampled: bool,
     ) -> None:  # fmt: skip
         self._decoder, self._most, self._sampled = decoder, most, sampled
-        self._table = table.to(decoder.device, torch.long)
+        self._table = table.to(decoder.device)
         self._truncation = truncation
         self._cache = Cache(decoder, slots, length)
         self._slots = Slots(slots, most, decoder.device)
@@ -198,8 +197,7 @@ class Loop:
         device, state = self._decoder.device, self._slots
         at = torch.tensor(slots, device=device)
         lengths = torch.tensor([len(row.tokens) for row in rows], device=device)
-        state.position[at], state.count[at] = lengths - 1, 0
-        state.state[at] = torch.tensor([row.state for row in rows], device=device)
+        state.position[at], state.count[at], state.state[at] = lengths - 1, 0, BLANK
         if self._sampled:
             heats = [row.temperature for row in rows]
             draws = [uniforms(row.seed, self._most) for row in rows]
@@ -212,6 +210,7 @@ class Loop:
         slots = self._slots
         count = slots.count[at]
         column = count.clamp(max=self._most - 1)
+        logits = self._table.bar(logits, slots.state[at])
         if self._sampled:
             draws = slots.draws[at, column]
             token = choose(logits, slots.temperature[at], draws, self._truncation)
@@ -219,7 +218,9 @@ class Loop:
             token = logits.argmax(-1)
         live = (slots.state[at] < DELIMITED) & (count < self._most)
         slots.output[at, column] = torch.where(live, token, slots.output[at, column])
-        slots.state[at] = torch.where(live, self._table[slots.state[at], token], slots.state[at])
+        slots.state[at] = torch.where(
+            live, self._table.after(slots.state[at], token), slots.state[at]
+        )
         slots.token[at] = torch.where(live, token, slots.token[at])
         slots.count[at] = count + live
         slots.position[at] = slots.position[at] + live
