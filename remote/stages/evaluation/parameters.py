@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..common.failure import StageError
 from ..common.layout import ARTIFACTS
-from ..common.parameters import check_engine
+from ..common.parameters import check_engine, check_template
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class EvaluateParameters:
     margin: float = 0.05  # by which DPO may not be shown to be worse than SFT
     quantize: str = "auto"  # auto | nf4 | none
     engine: str = "auto"  # auto | plain: transformers' own generation
+    template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -37,6 +38,7 @@ class EvaluateParameters:
         if self.quantize not in ("auto", "nf4", "none"):
             raise _wrong("quantize", 'must be "auto", "nf4" or "none"')
         check_engine(self.engine)
+        check_template(self.template)
 
 
 def _wrong(name: str, problem: str) -> StageError:

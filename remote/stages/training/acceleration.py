@@ -21,6 +21,7 @@ from ..common.parameters import TrainingParameters
 from ..model.engine.cache import free_bytes
 from ..model.engine.decoder import FAMILIES, bare_model
 from . import fused_lora, packed_attention
+from .adapter_size import beyond_reserve, weights_of
 from .memory_plan import MemoryPlan, choose, layer_bytes
 
 # ruff: noqa: ARG002 - the methods of a TrainerCallback have the arguments that the trainer passes
@@ -111,7 +112,8 @@ def accelerate(
     liger = find_spec("liger_kernel") is not None
     free_gpu_memory()
     layer = layer_bytes(config, fused=True, lean=liger)
-    plan = choose(parameters, row_tokens, config, layer, free_bytes() or 0)
+    free = (free_bytes() or 0) - beyond_reserve(weights_of(model, parameters))
+    plan = choose(parameters, row_tokens, config, layer, free)
     return Acceleration(
         plan,
         packed_attention=packed and packed_attention.works(),
