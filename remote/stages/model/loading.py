@@ -80,7 +80,7 @@ def load_model(source: str, quantize: str) -> Any:
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
     files = fetch(source)
-    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
+    options: dict[str, Any] = {"dtype": dtype}  # attention: sdpa where the family has it
     if cuda:
         options["device_map"] = {"": 0}
     if quantize == "nf4" or (quantize == "auto" and cuda):

@@ -28,6 +28,12 @@ def weights_of(model: Any, parameters: Any) -> int:
     )
 
 
+def is_plain(parameters: Any) -> bool:
+    """Whether the adapter that `parameters` describe is one low-rank product without dropout."""
+    dora, dropout = (getattr(parameters, name, 0) for name in ("dora", "lora_dropout"))
+    return not dora and not dropout
+
+
 def _is_named(name: str, targets: list[str]) -> bool:
     return any(name == target or name.endswith(f".{target}") for target in targets)
 

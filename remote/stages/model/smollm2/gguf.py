@@ -60,16 +60,16 @@ class GgufFile:
 
 def read_gguf(path: Path) -> GgufFile:
     """The file at `path`. Raises: StageError for another format."""
-    with path.open("rb") as stream:
-        data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    reader = _Reader(data)
     try:
+        with path.open("rb") as stream:
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        reader = _Reader(data)
         if data[:4] != _MAGIC or reader.skip(4).scalar("I") != _VERSION:
             raise StageError(f"{path} is no GGUF file of version 3", remedy="fetch it again")
         tensors, pairs = reader.scalar("Q"), reader.scalar("Q")
         metadata = {reader.text(): reader.value(reader.scalar("I")) for _ in range(pairs)}
         described = [reader.tensor() for _ in range(tensors)]
-    except (struct.error, KeyError, UnicodeDecodeError) as error:
+    except (struct.error, KeyError, ValueError, MemoryError) as error:
         raise StageError(f"{path} is damaged: {error}", remedy="fetch it again") from error
     alignment = int(metadata.get("general.alignment", _ALIGNMENT))
     start = -(-reader.place // alignment) * alignment
