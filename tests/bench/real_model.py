@@ -38,7 +38,7 @@ FULL: dict[str, dict[str, Any]] = {
 }
 SHORT: dict[str, dict[str, Any]] = {
     "baseline": {"batch": 16, "max_new_tokens": 24, "explicit": 20, "shots": 2},
-    "generate": {"batch": 16, "max_new_tokens": 24, "shots": 2, "at_least": 10},
+    "generate": {"batch": 16, "max_new_tokens": 24, "shots": 2, "at_least": 4},
     "sft": {"batch": 4, "accumulation": 1, "max_length": 256, "max_new_tokens": 24}
     | {"max_steps": 24, "save_steps": 12, "packing": "never", "log_steps": 4},
     "dpo": {"batch": 2, "accumulation": 2, "max_length": 256, "max_new_tokens": 24}

@@ -50,9 +50,7 @@ def random_model(family: str, words: Any, **more: Any) -> Any:
     import transformers
 
     torch.manual_seed(5)
-    config = getattr(
-        transformers, f"{family}Config" if family != "Gemma3Text" else "Gemma3TextConfig"
-    )(  # fmt: skip
+    config = getattr(transformers, f"{family}Config")(
         vocab_size=len(words) + 24,  # padded, as published models are
         hidden_size=32,
         num_hidden_layers=2,

@@ -101,9 +101,13 @@ def test_conversations_that_are_none_name_their_line(
 ) -> None:
     """A special token in a message, roles out of turn or unknown: refused with file and line."""
     path = data(tmp_path, [(USER, "Hi?"), (ASSISTANT, "Hi.")], turns)
-    with pytest.raises(StageError) as refused:
+
+    def read() -> None:
         for pair in read_pairs(path, chat=True):
             to_row(pair, words, 128)
+
+    with pytest.raises(StageError) as refused:
+        read()
     assert said in refused.value.what
     assert "line 2" in refused.value.what
 

@@ -175,8 +175,10 @@ def test_five_stages_on_a_real_model(folder: Path, tmp_path: Path) -> None:
     import subprocess
 
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.real_model", "--short", "--held-out", "24"]
-        + ["--folder", str(tmp_path / "work"), "--out", str(tmp_path / "out")],
+        [
+            *(sys.executable, "-m", "tests.bench.real_model", "--short", "--held-out", "24"),
+            *("--folder", str(tmp_path / "work"), "--out", str(tmp_path / "out")),
+        ],
         check=False,
     )
     assert done.returncode == 0
