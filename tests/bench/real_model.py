@@ -30,7 +30,8 @@ SET = "instructions"  # the folder of the short form's part of the set
 COMMON: dict[str, Any] = {"model": "smollm2", "instructions": "english", "quantize": "none"}
 FULL: dict[str, dict[str, Any]] = {
     "baseline": {"batch": 256},
-    "generate": {"batch": 256, "wanted": 1000, "at_least": 100, "max_attempts": 3000},
+    "generate": {"batch": 256, "wanted": 1000, "at_least": 100, "max_attempts": 3000}
+    | {"verified_only": False},
     "sft": {"accumulation": 2, "max_length": 512, "ask_batch": 256, "save_steps": 50},
     "dpo": {"batch": 8, "accumulation": 1, "max_length": 1024, "ask_batch": 256}
     | {"compare_samples": 1},
@@ -38,7 +39,8 @@ FULL: dict[str, dict[str, Any]] = {
 }
 SHORT: dict[str, dict[str, Any]] = {
     "baseline": {"batch": 16, "max_new_tokens": 24, "explicit": 20, "shots": 2},
-    "generate": {"batch": 16, "max_new_tokens": 24, "shots": 2, "at_least": 4},
+    "generate": {"batch": 16, "max_new_tokens": 24, "shots": 2, "at_least": 4}
+    | {"verified_only": False},
     "sft": {"batch": 4, "accumulation": 1, "max_length": 256, "max_new_tokens": 24}
     | {"max_steps": 24, "save_steps": 12, "packing": "never", "log_steps": 4},
     "dpo": {"batch": 2, "accumulation": 2, "max_length": 256, "max_new_tokens": 24}
@@ -180,6 +182,8 @@ def summary(folder: Path) -> dict[str, Any]:
 def table(found: dict[str, Any]) -> str:
     """Figures and samples as text."""
     lines = [f"{found['verdict']}: {'; '.join(found['why'])}", ""]
+    for system, cells in found["report"].get("systems", {}).items():
+        lines.append(f"{system:<9} {cells['overall']['correct']} of {cells['overall']['n']} right")
     for text, systems in found["samples"].items():
         lines.append(text)
         for system, (response, correct) in systems.items():
