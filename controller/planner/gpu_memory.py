@@ -31,7 +31,8 @@ ADAPTER_BYTES = 16.0  # fp32 weight, gradient and both moments of Adam
 LOGIT_BYTES = 10.0  # a token and word: bf16 logit, its fp32 copy and the gradient
 HIDDEN_BYTES, INNER_BYTES = 26.0, 12.0  # a token, what backward keeps of one layer
 SHOT_TOKENS = 110  # of one solved example in a few-shot prompt
-SMALL = "small"
+_ALL_LINEAR = "all-linear"
+_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,17 @@ class Architecture:
         """Weights of the embedding and, when it is not the same, of the output layer."""
         return self.words * self.hidden * (1 if self.tied else 2)
 
-    def adapter(self, rank: int) -> int:
-        """Weights of a LoRA on every linear layer."""
-        return self.layers * rank * sum(a + b for a, b in self._shapes)
+    def adapter(self, rank: int, targets: str = _ALL_LINEAR) -> int:
+        """Weights of a LoRA on the linear layers that `targets` names, with commas between them."""
+        named = _LINEAR if targets == _ALL_LINEAR else targets.split(",")
+        shapes = dict(zip(_LINEAR, self._shapes, strict=True))
+        return self.layers * rank * sum(sum(shapes[name]) for name in named if name in shapes)
 
     @property
     def _shapes(self) -> tuple[tuple[int, int], ...]:
         attention, keys = self.heads * self.head, self.kv_heads * self.head
         return (
+            # In the order of _LINEAR.
             (self.hidden, attention), (self.hidden, keys), (self.hidden, keys),
             (attention, self.hidden),
             (self.hidden, self.inner), (self.hidden, self.inner), (self.inner, self.hidden),
@@ -81,11 +85,16 @@ _QWEN = {  # Qwen2.5 as published: hidden, layers, heads, kv heads, inner, words
     "72b": Architecture(8192, 80, 64, 8, 29_568, 152_064),
 }
 
+_SHIPPED = {
+    "small": Architecture(128, 2, 4, 4, 384, 768, tied=True, head=32),
+    "smollm2": Architecture(576, 30, 9, 3, 1536, 49_152, tied=True, head=64),
+}
+
 
 def architecture(model: str) -> Architecture | None:
-    """The shape of a model by its hub id; None for an unknown model."""
-    if model == SMALL:
-        return Architecture(128, 2, 4, 4, 384, 768, tied=True, head=32)
+    """The shape of a model by its name; None for an unknown model."""
+    if model in _SHIPPED:
+        return _SHIPPED[model]
     found = re.fullmatch(r"Qwen/Qwen2\.5(?:-Coder|-Math)?-([0-9.]+b)(?:-Instruct)?", model, re.I)
     return _QWEN.get(found[1].lower()) if found else None
 
@@ -96,8 +105,9 @@ class Training:
 
     rows: int  # sequences held at once
     tokens: int  # of one sequence, at most
-    rank: int = 16  # of the LoRA on all linear layers
+    rank: int = 16  # of the LoRA
     checkpointing: bool = True
+    targets: str = _ALL_LINEAR  # the layers that have the LoRA
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ def training_gib(shape: Architecture, quantize: str, work: Training) -> float:
     if work.checkpointing:  # the input of each layer, and one layer recomputed
         inside = BF16_BYTES * shape.hidden * shape.layers + kept
     activations = work.rows * work.tokens * (inside + LOGIT_BYTES * shape.words)
-    adapter = shape.adapter(work.rank) * ADAPTER_BYTES
+    adapter = shape.adapter(work.rank, work.targets) * ADAPTER_BYTES
     return weights_gib(shape, quantize) + (adapter + activations) / GIB
 
 
@@ -153,7 +163,15 @@ def _training(given: Mapping[str, object]) -> Training:
     """DPO holds the chosen and the rejected response of every pair."""
     each = 2 if "beta" in given else 1
     rows = _number(given, "batch", 4) * each
-    return Training(rows, _number(given, "max_length", 2048), _number(given, "lora_rank", 16))
+    targets = given.get("lora_targets", _ALL_LINEAR)
+    if isinstance(targets, list):
+        targets = ",".join(map(str, targets))
+    return Training(
+        rows,
+        _number(given, "max_length", 2048),
+        _number(given, "lora_rank", 16),
+        targets=targets if isinstance(targets, str) else _ALL_LINEAR,
+    )
 
 
 def _generation(given: Mapping[str, object]) -> Generation:

@@ -42,14 +42,15 @@ def training_data(stage: Stage, root: Path, here: Here) -> Iterator[str]:
     from remote.stages.text.chat_template import template_text
 
     with _told(stage, root):
-        pairs = read_pairs(path)
+        chat = stage.parameters.get("template") == "chat"
+        pairs = read_pairs(path, chat=chat)
         for pair in pairs:
-            if markup := template_text(pair.prompt) or template_text(pair.completion):
+            if markup := template_text("\n".join(turn["content"] for turn in pair.turns)):
                 raise StageError(
                     f"{pair.where}: the text holds {markup!r} of a chat template",
                     remedy="remove it: a base model has no roles",
                 )
-        text = describe_conversions(count_conversions(path, ""))
+        text = describe_conversions(count_conversions(path, "", chat=chat))
     yield f"{name}: {formatting.count(len(pairs), 'pair')}" + (f", {text}" if text else "")
 
 
@@ -69,10 +70,10 @@ def hub_model(stage: Stage, root: Path) -> str:
 
     The name is not checked: `check_model` does that.
     """
-    from remote.stages.text.model_id import SMALL
+    from remote.stages.text.model_id import NOT_OF_HUB
 
     name = stage.parameters.get("model")
-    if not runs_shipped_program(stage) or not isinstance(name, str) or name == SMALL:
+    if not runs_shipped_program(stage) or not isinstance(name, str) or name in NOT_OF_HUB:
         return ""
     return "" if _is_project_folder(root, name) else name
 

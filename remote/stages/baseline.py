@@ -44,6 +44,7 @@ from .model import base_model_check
 from .model.base_weights import begin
 from .model.blank_answers import blank_cause
 from .model.loading import load_model, load_tokenizer, resolve
+from .text.prompt_style import PLAIN
 from .text.prompts import CompletionStylePrompts, bare
 from .verification import scoring
 from .verification.instruction import CRITIC, Instruction
@@ -77,10 +78,11 @@ def run(parameters: BaselineParameters) -> int:
     log.message(
         f"{len(chosen.held_out)} held-out instructions of {chosen.name}; loading the tokenizer"
     )
-    tokenizer = load_tokenizer(source)
+    tokenizer = load_tokenizer(source, parameters.template)
     instructions = (*chosen.held_out, *chosen.critic)
     prompts = make_prompts(chosen, instructions, parameters)
-    watched = base_model_check.sentinels_for(chosen.name)
+    chat = parameters.template != PLAIN
+    watched = () if chat else base_model_check.sentinels_for(chosen.name)
     plain = [sentinel.prompt for sentinel in watched] + [
         text for way in prompts for text in way.values()
     ]
@@ -149,6 +151,7 @@ def make_prompts(
 def settings_of(parameters: BaselineParameters, prompts: Sequence[dict[str, str]]) -> str:
     """A fingerprint of all that decides a response: model, prompts and token limit."""
     named = [parameters.model, parameters.quantize, parameters.max_new_tokens, *prompts]
+    named += [] if parameters.template == PLAIN else [parameters.template]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
 

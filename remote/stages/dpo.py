@@ -42,11 +42,12 @@ from .instructions.instruction_set import InstructionSet
 from .instructions.pairs import fingerprint
 from .instructions.sets import load
 from .model import base_model_check
-from .model.adapters import BaseModel, verified_sha256
+from .model.adapters import BaseModel, described_lora, verified_sha256
 from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
 from .model.base_weights import begin
 from .model.blank_answers import count_blanks
 from .model.loading import load_tokenizer, resolve
+from .text.prompt_style import CHAT
 from .text.prompts import bare
 from .training import preference_pairs, provenance
 from .training.preference_pairs import Candidate
@@ -76,12 +77,14 @@ def run(parameters: DpoParameters) -> int:
 
     chosen = load(parameters.instructions, parameters.seed)
     data = Path(parameters.data)
-    if not leakage.check_training_data(data, chosen, out):
+    chat = parameters.template == CHAT
+    if not leakage.check_training_data(data, chosen, out, chat=chat):
         return 0  # the verdict is certain: the criterion fails, and names the lines
-    candidates = preference_pairs.candidates(data, chosen)
+    candidates = preference_pairs.candidates(data, chosen, chat=chat)
     base = BaseModel(resolve(parameters.model), parameters.quantize)
     begin(base.source, parameters.quantize, parameters.four_bit_copy, log.message)
     adapter = verified_sha256(Path(parameters.adapter), parameters.model)
+    lora = described_lora(Path(parameters.adapter), parameters)
     print(f"{len(candidates)} training instructions with a verified answer", flush=True)
 
     log.message("importing torch, transformers and TRL")
@@ -91,7 +94,10 @@ def run(parameters: DpoParameters) -> int:
     pairs = make_pairs(parameters, base, adapter, candidates, chosen, stop)
     if pairs is None:
         return ENDED_BY_SIGTERM
-    described = {"adapter": adapter, "pairs_sha256": fingerprint(layout.PREFERENCE_PAIRS)}
+    described: dict[str, Any] = {
+        "adapter": adapter,
+        "pairs_sha256": fingerprint(layout.PREFERENCE_PAIRS),
+    }
     provenance.claim_folder(
         out,
         provenance.describe_training(parameters, adapter=adapter, pairs=described["pairs_sha256"]),
@@ -103,6 +109,7 @@ def run(parameters: DpoParameters) -> int:
     )
     compared = result["completed"] and compare(parameters, base, adapter, chosen, stop)
     result |= {"completed": bool(compared), "seconds": round(time.time() - began, 1)}
+    described["lora"] = lora
     write_hyperparameters(parameters, described | preference_pairs.summary(pairs), result)
     print(json.dumps(result), flush=True)
     return 0 if result["completed"] else ENDED_BY_SIGTERM
@@ -121,10 +128,10 @@ def make_pairs(
     bounds = limits_of(parameters)
     answers = ResumableRecords(
         Path(parameters.out, layout.SAMPLES),
-        settings(parameters.model, parameters.quantize, adapter, vars(bounds)),
+        settings(parameters, adapter, bounds),
     )
     progress.message("loading the SFT model to sample its failures")
-    tokenizer = load_tokenizer(base.source)
+    tokenizer = load_tokenizer(base.source, parameters.template)
     instructions = [candidate.instruction for candidate in candidates]
     every = (*instructions, *chosen.development, *chosen.held_out)
     base_model_check.check_tokens(tokenizer, [bare(instruction.text) for instruction in every])
@@ -177,7 +184,7 @@ def fit(
 
     set_seed(parameters.seed)
     log.message("preparing the SFT adapter to be trained on")
-    tokenizer = load_tokenizer(base.source)
+    tokenizer = load_tokenizer(base.source, parameters.template)
     tokens = [
         to_preference(
             pair, f"{layout.PREFERENCE_PAIRS}, line {line}", tokenizer, parameters.max_length
@@ -224,9 +231,9 @@ def compare(
         dpo_comparison.SYSTEMS, parameters.compare_samples, parameters.compare_temperature
     )
     bounds = limits_of(parameters)
-    named = settings(parameters.model, parameters.quantize, adapters, vars(bounds))
+    named = settings(parameters, adapters, bounds)
     answers = ResumableRecords(layout.DPO_RESPONSES, named)
-    model, tokenizer = base.with_adapters(folders), load_tokenizer(base.source)
+    model, tokenizer = base.with_adapters(folders), load_tokenizer(base.source, parameters.template)
     responses = answer(model, tokenizer, instructions, wanted, bounds, answers, progress, stop)
     if responses is None:
         return False
@@ -258,8 +265,10 @@ def limits_of(parameters: DpoParameters) -> GenerationLimits:
     )
 
 
-def settings(*named: Any) -> str:
+def settings(parameters: DpoParameters, adapters: Any, bounds: GenerationLimits) -> str:
     """A fingerprint of all that decides a response but instruction, system and temperature."""
+    named = [parameters.model, parameters.quantize, adapters, vars(bounds)]
+    named += [parameters.template] if parameters.template == CHAT else []
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
 
 

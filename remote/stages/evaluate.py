@@ -46,6 +46,7 @@ from .model.answering import DecodingPass, GenerationLimits, answer, decoding_pa
 from .model.base_weights import begin
 from .model.blank_answers import count_blanks
 from .model.loading import load_tokenizer, resolve
+from .text.prompt_style import PLAIN
 
 ADAPTERS = {"sft": layout.SFT_ADAPTER, "dpo": layout.DPO_ADAPTER}
 
@@ -73,11 +74,13 @@ def run(parameters: EvaluateParameters) -> int:
         parameters.instructions,
         parameters.quantize,
         version=chosen.version,
+        template=parameters.template,
     )
     texts = [instruction.text for instruction in chosen.held_out]
     overlap = leakage.check_files(
         {layout.TRAINING_DATA: "run stage1b", layout.PREFERENCE_PAIRS: "run stage1d"},
         {"held_out": texts},
+        chat=parameters.template != PLAIN,
     ) | {"same_answers": same_answers(chosen)}
     source = resolve(parameters.model)
     begin(source, parameters.quantize, parameters.four_bit_copy, log.message)
@@ -86,7 +89,7 @@ def run(parameters: EvaluateParameters) -> int:
 
     log.message(f"{len(texts)} held-out instructions of {chosen.name}; loading {parameters.model}")
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
-    tokenizer = load_tokenizer(source)
+    tokenizer = load_tokenizer(source, parameters.template)
     model = load_adapters(source, parameters.quantize, ADAPTERS)
     wanted = decoding_passes(tuple(ADAPTERS), parameters.samples, parameters.temperature)
     bounds = GenerationLimits(
@@ -135,6 +138,7 @@ def settings_of(
 ) -> str:
     """A fingerprint of all that decides a response."""
     named = [parameters.model, parameters.instructions, parameters.quantize, dict(adapters)]
+    named += [] if parameters.template == PLAIN else [parameters.template]
     text = json.dumps([*named, dataclasses.asdict(bounds)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -44,6 +44,7 @@ from .instructions.instruction_set import InstructionSet
 from .instructions.sets import load
 from .model.loading import resolve
 from .text.near_duplicates import overlaps
+from .text.prompt_style import PLAIN
 from .text.prompts import solved
 from .verification.instruction import Instruction
 
@@ -155,7 +156,8 @@ def settings_of(parameters: GenerateParameters, pool: Sequence[Instruction]) -> 
     sheets = "".join(solved(instruction) for instruction in pool)
     names = ("model", "quantize", "shots", "temperature", "max_new_tokens", "critic", "seed")
     digest = hashlib.sha256(sheets.encode()).hexdigest()
-    return {name: getattr(parameters, name) for name in names} | {"pool": digest}
+    chat = {} if parameters.template == PLAIN else {"template": parameters.template}
+    return {name: getattr(parameters, name) for name in names} | {"pool": digest} | chat
 
 
 def right_share(kept: Sequence[Judged]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from .instructions.training_records import count_conversions, describe_conversio
 from .model import base_model_check
 from .model.base_weights import begin
 from .model.loading import load_model, load_tokenizer, resolve
+from .text.prompt_style import CHAT
 from .text.prompts import bare
 from .training import provenance
 from .training.dev_eval import measure
@@ -66,11 +67,12 @@ def run(parameters: SftParameters) -> int:
     out = Path(parameters.out)
     log = MetricsLog(out / layout.TRAINING_LOG)
 
-    pairs = read_pairs(Path(parameters.data))
-    if text := describe_conversions(count_conversions(Path(parameters.data), MAKE)):
+    chat = parameters.template == CHAT
+    pairs = read_pairs(Path(parameters.data), chat=chat)
+    if text := describe_conversions(count_conversions(Path(parameters.data), MAKE, chat=chat)):
         print(f"{parameters.data}: {text}", flush=True)
     chosen = load(parameters.instructions, parameters.seed)
-    if not leakage.check_training_data(Path(parameters.data), chosen, out):
+    if not leakage.check_training_data(Path(parameters.data), chosen, out, chat=chat):
         return 0  # the verdict is certain: the criterion fails, and names the lines
     learned, held = split(pairs, parameters.eval_share, parameters.seed)
     source = resolve(parameters.model)
@@ -114,7 +116,7 @@ def fit(
 
     set_seed(parameters.seed)
     log.message(f"loading {parameters.model}")
-    tokenizer = load_tokenizer(source)
+    tokenizer = load_tokenizer(source, parameters.template)
     base_model_check.check_tokens(
         tokenizer, [bare(instruction.text) for instruction in chosen.development]
     )

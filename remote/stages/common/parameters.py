@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_type_hints
 from ...contract import ENV_PARAMETERS, ENV_STAGE
 from . import layout
 from .failure import StageError
+from .lora_parameters import ALL_LINEAR, LISTS, joined, problem_of_targets
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class TrainingParameters:
     quantize: str = "auto"  # auto | nf4 | none
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: the libraries' own way to train and to answer
+    template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -53,6 +55,7 @@ class TrainingParameters:
         if self.quantize not in ("auto", "nf4", "none"):
             raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')
         check_engine(self.engine)
+        check_template(self.template)
         if self.epochs == 0 and self.max_steps == 0:
             raise invalid_parameter("epochs", "must be above 0 unless max_steps is")
 
@@ -66,6 +69,9 @@ class SftParameters(TrainingParameters):
     lora_rank: int = 16
     lora_alpha: int = 32
     lora_dropout: float = 0.0
+    lora_targets: str = ALL_LINEAR  # or a list of layers' names, such as ["q_proj", "v_proj"]
+    dora: bool = False  # directions and magnitudes of weights apart; slower
+    rslora: bool = False  # scaled by alpha / sqrt(rank), not alpha / rank
     eval_share: float = 0.05
 
     def __post_init__(self) -> None:
@@ -73,6 +79,7 @@ class SftParameters(TrainingParameters):
         at_least("lora_rank", self.lora_rank, 1)
         at_least("lora_alpha", self.lora_alpha, 1)
         below_one("lora_dropout", self.lora_dropout)
+        check_targets(self.lora_targets)
         below_one("eval_share", self.eval_share)
         if self.packing not in ("auto", "always", "never"):
             raise invalid_parameter("packing", 'must be "auto", "always" or "never"')
@@ -96,6 +103,10 @@ class DpoParameters(TrainingParameters):
     margin: float = 0.05  # by which greedy success may not be shown to be worse
     compare_samples: int = 4  # answers to each instruction when SFT and DPO are compared
     compare_temperature: float = 0.7
+    # What the adapter of 1C is expected to be, and memory is estimated from; 0, "": whatever it is.
+    lora_rank: int = 0
+    lora_alpha: int = 0
+    lora_targets: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,6 +117,10 @@ class DpoParameters(TrainingParameters):
             if getattr(self, name) <= 0:
                 raise invalid_parameter(name, "must be above 0")
         below_one("margin", self.margin)
+        for name in ("lora_rank", "lora_alpha"):
+            at_least(name, getattr(self, name), 0)
+        if self.lora_targets:
+            check_targets(self.lora_targets)
 
 
 def read(kind: type[T], environment: dict[str, str] | None = None) -> T:
@@ -137,6 +152,8 @@ def parse(kind: type[T], raw: bytes) -> T:
 
 
 def _typed(name: str, kind: type, value: Any) -> Any:
+    if name in LISTS and isinstance(value, list):
+        value = joined(value)
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
@@ -156,6 +173,18 @@ def check_engine(engine: str) -> None:
     """Raises: StageError when parameter `engine` is none of its values."""
     if engine not in ("auto", "plain", "vllm"):
         raise invalid_parameter("engine", 'must be "auto", "plain" or "vllm"')
+
+
+def check_template(template: str) -> None:
+    """Raises: StageError when parameter `template` is none of its values."""
+    if template not in ("plain", "chat"):
+        raise invalid_parameter("template", 'must be "plain" or "chat"')
+
+
+def check_targets(targets: str) -> None:
+    """Raises: StageError when parameter `lora_targets` names no layers."""
+    if problem := problem_of_targets(targets):
+        raise invalid_parameter("lora_targets", problem)
 
 
 def below_one(name: str, value: float) -> None:

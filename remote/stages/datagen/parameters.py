@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..common import layout
-from ..common.parameters import at_least, check_engine, invalid_parameter
+from ..common.parameters import at_least, check_engine, check_template, invalid_parameter
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class GenerateParameters:
     quantize: str = "auto"  # auto | nf4 | none
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: transformers' own generation
+    template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
     verified_only: bool = False  # keep only what the verifier calls correct
     critic: bool = False  # ask the model itself, by the log-probabilities of two letters
     critic_margin: float = 0.0  # nats by which "right" must be ahead of "wrong"
@@ -44,3 +45,6 @@ class GenerateParameters:
         if self.quantize not in ("auto", "nf4", "none"):
             raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')
         check_engine(self.engine)
+        check_template(self.template)
+        if self.critic and self.template != "plain":
+            raise invalid_parameter("critic", 'needs template = "plain": it reads solved examples')

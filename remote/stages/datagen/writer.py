@@ -118,7 +118,7 @@ class Writer:
             from ..model.loading import load_model, load_tokenizer
 
             warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
-            tokenizer = load_tokenizer(self.source)
+            tokenizer = load_tokenizer(self.source, self.parameters.template)
             prompts = [
                 make_task(instruction, 0, self.parameters, self.pool).prompt
                 for instruction in self.train

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..common.layout import ARTIFACTS
-from ..common.parameters import at_least, check_engine, invalid_parameter
+from ..common.parameters import at_least, check_engine, check_template, invalid_parameter
 from ..model import base_model_check
 
 
@@ -23,6 +23,7 @@ class BaselineParameters:
     quantize: str = "auto"  # auto | nf4 | none
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: transformers' own generation
+    template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
     tolerated: int = (
         base_model_check.TOLERATED
     )  # sentinel instructions that the base model may obey
@@ -43,3 +44,4 @@ class BaselineParameters:
         if self.quantize not in ("auto", "nf4", "none"):
             raise invalid_parameter("quantize", 'must be "auto", "nf4" or "none"')
         check_engine(self.engine)
+        check_template(self.template)

@@ -35,6 +35,7 @@ def read_control(
     quantize: str,
     *,
     version: int = 1,
+    template: str = "plain",
     responses: Path = BASELINE_RESPONSES,
     assessment: Path = BASELINE_ASSESSMENT,
 ) -> Control:
@@ -42,7 +43,7 @@ def read_control(
 
     Every response is judged again: a verdict that differs from the recorded one is an error.
     """
-    settings = _settings(assessment)
+    settings = {"template": "plain"} | _settings(assessment)
     measured_with = settings.get("instructions_version", 1)
     if measured_with != version:
         raise StageError(
@@ -54,6 +55,7 @@ def read_control(
         ("model", model),
         ("instructions", instructions),
         ("quantize", quantize),
+        ("template", template),
     ):
         if settings.get(name) != wanted:
             raise StageError(

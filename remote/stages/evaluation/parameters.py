@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..common.failure import StageError
 from ..common.layout import ARTIFACTS
-from ..common.parameters import check_engine
+from ..common.parameters import check_engine, check_template
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class EvaluateParameters:
     quantize: str = "auto"  # auto | nf4 | none
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: transformers' own generation
+    template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -38,6 +39,7 @@ class EvaluateParameters:
         if self.quantize not in ("auto", "nf4", "none"):
             raise _wrong("quantize", 'must be "auto", "nf4" or "none"')
         check_engine(self.engine)
+        check_template(self.template)
 
 
 def _wrong(name: str, problem: str) -> StageError:

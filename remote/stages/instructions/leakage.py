@@ -20,7 +20,7 @@ from ..common.training_record import TrainingRecord
 from ..text.near_duplicates import THRESHOLD, normalised, overlaps
 from .instruction_set import InstructionSet
 from .pairs import MAKE
-from .training_records import read_training
+from .training_records import CONVERSATION, read_training
 
 PARTS = ("held_out", "development")
 EXAMPLES = 5  # of overlaps that are shown
@@ -60,11 +60,11 @@ def measured_texts(chosen: InstructionSet) -> Measured:
     return {part: [instruction.text for instruction in getattr(chosen, part)] for part in PARTS}
 
 
-def find_leakage(path: Path, remedy: str, against: Measured) -> Leakage:
-    """The overlaps in the JSONL file at `path`. Raises: StageError naming file and line, with
-    `remedy` where the file is missing."""
+def find_leakage(path: Path, remedy: str, against: Measured, *, chat: bool = False) -> Leakage:
+    """The overlaps in the JSONL file at `path`; with `chat` of conversations of any length. Raises:
+    StageError naming file and line, with `remedy` where the file is missing."""
     records, texts = 0, list[tuple[int, str]]()
-    for record in read_training(path, remedy):
+    for record in read_training(path, remedy, chat=chat):
         records += 1
         texts += [(record.line, text) for text in _texts(record)]
     found = [overlap for part in against for overlap in _overlaps(texts, part, against[part])]
@@ -73,7 +73,10 @@ def find_leakage(path: Path, remedy: str, against: Measured) -> Leakage:
 
 def _texts(record: TrainingRecord) -> list[str]:
     """The distinct lines and texts of a record; lines first, so that they are shown as lines."""
-    texts = record.texts
+    texts = record.texts | {
+        f"message {place}": message["content"]
+        for place, message in enumerate(record.fields.get(CONVERSATION, ()))
+    }
     if record.instruction is None and "prompt" not in texts:
         raise StageError(
             f"{record.where}: neither instruction nor prompt",
@@ -119,10 +122,12 @@ def report(leakage: Leakage) -> dict[str, Any]:
     }
 
 
-def check_files(files: Mapping[Path, str], against: Measured) -> dict[str, Any]:
+def check_files(
+    files: Mapping[Path, str], against: Measured, *, chat: bool = False
+) -> dict[str, Any]:
     """{disjoint, held_out, threshold, against: [one entry a file]}; `files` has the remedy for
     each that is missing. Raises: StageError naming file and line."""
-    by_file = [find_leakage(path, remedy, against) for path, remedy in files.items()]
+    by_file = [find_leakage(path, remedy, against, chat=chat) for path, remedy in files.items()]
     return {
         "disjoint": not any(leakage.overlaps for leakage in by_file),
         "held_out": sum(map(len, against.values())),
@@ -131,13 +136,15 @@ def check_files(files: Mapping[Path, str], against: Measured) -> dict[str, Any]:
     }
 
 
-def check_training_data(data: Path, chosen: InstructionSet, out: Path) -> bool:
+def check_training_data(
+    data: Path, chosen: InstructionSet, out: Path, *, chat: bool = False
+) -> bool:
     """Whether `data` may be trained on; the answer is in `out`/disjointness.json too.
 
     Overlapping lines are listed on stderr; training on them would end in a certain FAIL.
     """
     against = measured_texts(chosen)
-    leakage = find_leakage(data, MAKE, against)
+    leakage = find_leakage(data, MAKE, against, chat=chat)
     lines = _lines(leakage.overlaps)
     document = {
         "schema": 1,

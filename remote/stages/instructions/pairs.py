@@ -11,11 +11,11 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..common.training_record import TrainingRecord
-from ..text.chat_template import template_text
+from ..text.prompt_style import IGNORED as IGNORED
+from ..text.prompt_style import Message, style_of
 from ..text.prompts import bare, completion
-from .training_records import read_training
+from .training_records import CONVERSATION, read_training
 
-IGNORED = -100  # a label that no loss is computed for
 MAKE = "run stage1b, or put your own pairs there"  # where there are none
 
 
@@ -26,6 +26,15 @@ class Pair:
     prompt: str
     completion: str
     where: str  # "<file>, line <n>"
+    messages: tuple[Message, ...] = ()  # of a conversation with more than these two
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """The messages, the prompt as the user's and the completion as the assistant's."""
+        return self.messages or (
+            {"role": "user", "content": self.prompt},
+            {"role": "assistant", "content": self.completion},
+        )
 
 
 @dataclass(frozen=True)
@@ -36,21 +45,23 @@ class Row:
     labels: tuple[int, ...]
 
 
-def read_pairs(path: Path) -> tuple[Pair, ...]:
+def read_pairs(path: Path, *, chat: bool = False) -> tuple[Pair, ...]:
     """The pairs of a file of training data, in any known form; blank lines are skipped.
+
+    With `chat` a record may be a conversation of any length, and its answers are all learned.
 
     A record has `response` (or `completion`) and `instruction`, which is what the model is given:
     a `prompt` beside it says how the response was made and is only used where there is no
     instruction. Raises: StageError naming file and line.
     """
-    return tuple(map(_pair, read_training(path, MAKE)))
+    return tuple(map(_pair, read_training(path, MAKE, chat=chat)))
 
 
 def _pair(record: TrainingRecord) -> Pair:
     response = completion(record.response)
     instruction = record.instruction
     prompt = record.prompt if instruction is None else bare(instruction)
-    return Pair(prompt, response, record.where)
+    return Pair(prompt, response, record.where, tuple(record.fields.get(CONVERSATION, ())))
 
 
 def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], list[Pair]]:
@@ -66,30 +77,17 @@ def split(pairs: Sequence[Pair], share: float, seed: int) -> tuple[list[Pair], l
 def to_row(pair: Pair, tokenizer: Any, max_length: int) -> Row:
     """Tokens of prompt, completion and end of text; only the last two are learned.
 
-    Both parts are tokenised apart, as the model will see the prompt when it is used. Raises:
+    Both parts are tokenised apart, as the model will see the prompt when it is used; with a chat
+    template, in its turns. Raises:
     StageError for a pair that is too long, or in whose text a special token or a chat template is.
     """
-    prompt = _plain(pair.prompt, tokenizer, pair.where)
-    learned = [*_plain(pair.completion, tokenizer, pair.where), tokenizer.eos_token_id]
-    if len(prompt) + len(learned) > max_length:
+    tokens, labels = style_of(tokenizer).labelled(pair.turns, pair.where)
+    if len(tokens) > max_length:
         raise StageError(
-            f"{pair.where}: {len(prompt) + len(learned)} tokens, max_length is {max_length}",
+            f"{pair.where}: {len(tokens)} tokens, max_length is {max_length}",
             remedy="raise max_length in the stage's parameters, or shorten the record",
         )
-    return Row((*prompt, *learned), (*[IGNORED] * len(prompt), *learned))
-
-
-def _plain(text: str, tokenizer: Any, where: str) -> list[int]:
-    """The tokens of `text`, none of them special. Raises: StageError."""
-    tokens = [int(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
-    special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
-    leaked = tokenizer.decode([token for token in tokens if token in special][:1])
-    if leaked or (leaked := template_text(text)):
-        raise StageError(
-            f"{where}: the text holds {leaked!r} of a chat template or tokenizer",
-            remedy="a chat template leaked into the data: remove it; a base model has no roles",
-        )
-    return tokens
+    return Row(tuple(tokens), tuple(labels))
 
 
 def fingerprint(path: Path) -> str:

@@ -21,12 +21,15 @@ from typing import Any
 from ..common.failure import StageError
 from ..common.jsonl import MAX_LINE, parsed, text_of
 from ..common.training_record import TrainingRecord
+from .conversation import ASSISTANT, USER, content_of, conversation
 
 OWN = "instruction and response"  # what needs no conversion, like the next
 PLAIN = "prompt and completion"
 ALPACA = "instruction, input and output"
 CHAT = "chat messages"
 CHAT_PAIR = "prompt and completion as message lists"
+
+CONVERSATION = "conversation"  # the field of a converted record that has all messages
 
 MAX_ARRAY = 512 * 1024 * 1024  # bytes of a file that is one JSON array
 _BOM = b"\xef\xbb\xbf"
@@ -36,22 +39,22 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _FORMS = (
     f"a record has {OWN}, {PLAIN} (texts, or lists of one message), {ALPACA}, or two chat messages"
 )
-_USER, _ASSISTANT = ("user", "human"), ("assistant", "gpt", "model", "chatgpt", "bot")
 
 
-def read_training(path: Path, remedy: str) -> Iterator[TrainingRecord]:
+def read_training(path: Path, remedy: str, *, chat: bool = False) -> Iterator[TrainingRecord]:
     """Each record of the file at `path`, converted where it is of another form.
 
+    With `chat` a conversation may have any number of messages, which are its CONVERSATION then.
     Raises: StageError for a missing file or one without a record (with `remedy`), and for whatever
     is no record of a form that is known.
     """
-    for record, _ in _read(path, remedy):
+    for record, _ in _read(path, remedy, chat):
         yield record
 
 
-def count_conversions(path: Path, remedy: str) -> dict[str, int]:
+def count_conversions(path: Path, remedy: str, *, chat: bool = False) -> dict[str, int]:
     """The number of converted records in `path`, by form. Raises: StageError."""
-    forms = Counter(form for _, form in _read(path, remedy))
+    forms = Counter(form for _, form in _read(path, remedy, chat))
     return {form: count for form, count in forms.items() if form not in (OWN, PLAIN)}
 
 
@@ -60,14 +63,15 @@ def describe_conversions(forms: dict[str, int]) -> str:
     return ", ".join(f"{count} records converted from {form}" for form, count in forms.items())
 
 
-def _read(path: Path, remedy: str) -> Iterator[tuple[TrainingRecord, str]]:
+def _read(path: Path, remedy: str, chat: bool) -> Iterator[tuple[TrainingRecord, str]]:
     if not path.is_file():
         raise StageError(f"{path}: no such file", remedy=remedy)
     empty = True
     for where, record in _array(path) if _is_array(path) else _lines(path):
         empty = False
         form = _form(record, where)
-        yield TrainingRecord(where, _as_own(record, form, where)), form
+        own = _conversation(record, form, where) if chat else _as_own(record, form, where)
+        yield TrainingRecord(where, own), form
     if empty:
         raise StageError(f"{path}: no record in it", remedy=remedy)
 
@@ -198,6 +202,25 @@ def _as_own(record: dict[str, Any], form: str, where: str) -> dict[str, Any]:
     return record
 
 
+def _conversation(record: dict[str, Any], form: str, where: str) -> dict[str, Any]:
+    """Like `_as_own`, with all messages where there are more than a question and its answer."""
+    if form not in (CHAT, CHAT_PAIR):
+        return _as_own(record, form, where)
+    names = [name for name in ("messages", "conversations", "prompt", "completion")
+             if name in record]  # fmt: skip
+    if form == CHAT:
+        names = names[:1]
+        said = record[names[0]]
+    else:
+        said = [*_messages(record, "prompt", where), *_messages(record, "completion", where)]
+    messages = conversation(said, where, " and ".join(names))
+    questions = [message["content"] for message in messages if message["role"] == "user"]
+    if not questions:
+        raise StageError(f"{where}: no message of a user", remedy=_FORMS)
+    own = _made(record, "\n".join(questions), messages[-1]["content"], *names)
+    return own | ({CONVERSATION: messages} if len(messages) != 2 else {})
+
+
 def _made(record: dict[str, Any], instruction: str, answer: str, *taken: str) -> dict[str, Any]:
     rest = {name: value for name, value in record.items() if name not in taken}
     return rest | {"instruction": instruction, "response": answer}
@@ -218,21 +241,11 @@ def _chat(messages: Any, where: str, name: str) -> tuple[str, str]:
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise StageError(f"{where}: {name} must be a list of messages", remedy=_FORMS)
     roles = [str(message.get("role", message.get("from"))) for message in messages]
-    if len(roles) != 2 or roles[0] not in _USER or roles[1] not in _ASSISTANT:
+    if len(roles) != 2 or roles[0] not in USER or roles[1] not in ASSISTANT:
         raise StageError(
             f"{where}: {name} are of {', '.join(roles[:6]) or 'nobody'}: wanted are one of the "
             "user and one of the assistant",
             remedy="a base model has no roles: shorten the chat to one question and its answer",
         )
-    question, answer = (_content(message, where) for message in messages)
+    question, answer = (content_of(message, where) for message in messages)
     return question, answer
-
-
-def _content(message: dict[str, Any], where: str) -> str:
-    value = message.get("content", message.get("value"))
-    if isinstance(value, list) and all(
-        isinstance(part, dict) and isinstance(part.get("text"), str) for part in value
-    ):
-        value = "".join(part["text"] for part in value)
-    role = str(message.get("role", message.get("from")))
-    return text_of({f"content of the {role}": value}, f"content of the {role}", where)

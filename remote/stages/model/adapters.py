@@ -11,6 +11,7 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..common.layout import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from ..common.lora_parameters import differences
 from ..instructions.pairs import fingerprint
 from .loading import load_model, resolve
 
@@ -41,6 +42,22 @@ def verified_sha256(folder: Path, model: str) -> str:
                 remedy="the training diverged: lower its learning rate and run it again",
             )
     return fingerprint(folder / ADAPTER_WEIGHTS)
+
+
+def described_lora(folder: Path, parameters: Any) -> dict[str, Any]:
+    """Rank, scale, layers and kind of the adapter in `folder`, for the record of what it becomes.
+
+    Raises: StageError where `parameters` expect another.
+    """
+    config = json.loads((folder / ADAPTER_CONFIG).read_bytes())
+    if found := differences(vars(parameters), config):
+        raise StageError(
+            f"{folder} is not the adapter that the parameters describe: {'; '.join(found)}",
+            remedy="leave these parameters out: training goes on with the adapter as it is; or "
+            "train the SFT adapter with them",
+        )
+    names = ("r", "lora_alpha", "lora_dropout", "target_modules", "use_dora", "use_rslora")
+    return {name: config.get(name) for name in names}
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..common.failure import StageError
 from ..text.chat_template import template_text
+from ..text.prompt_style import PlainStyle, style_of
 from ..text.prompts import bare
 from ..verification.verifier import Check, verify
 
@@ -150,6 +151,8 @@ def assess_sentinels(
         if result["expected"] == "not right" and not result["as_expected"]
     ]
     right = sum(bool(result["as_expected"]) for result in continued)
+    if not results:
+        return {"as_base_model": False, "why": 'not asked: template = "chat" is for chat models'}
     return {
         "as_base_model": len(obeyed) <= tolerated,
         "why": _finding(len(obeyed) > tolerated, right, len(continued)),
@@ -174,19 +177,21 @@ def check_tokens(tokenizer: Any, prompts: Sequence[str]) -> dict[str, Any]:
 
     Raises: StageError where a chat template, a special token or its text is in any of them.
     """
-    if getattr(tokenizer, "chat_template", None):
+    style = style_of(tokenizer)
+    if isinstance(style, PlainStyle) and getattr(tokenizer, "chat_template", None):
         raise _leak("the tokenizer still has its chat template")
     special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
     longest = 0
     for prompt in prompts:
         plain = list(tokenizer(prompt, add_special_tokens=False)["input_ids"])
-        if list(tokenizer(prompt)["input_ids"]) != plain:
+        added = list(tokenizer(prompt)["input_ids"]) != [*style.begins, *plain]
+        if added and isinstance(style, PlainStyle):
             raise _leak(f"the tokenizer adds tokens of its own to {prompt[-60:]!r}")
         if leaked := [token for token in plain if token in special]:
             raise _leak(f"special token {tokenizer.decode(leaked[:1])!r} in {prompt[-60:]!r}")
         if marker := template_text(prompt):
             raise _leak(f"text of a chat template, {marker!r}, in {prompt[-60:]!r}")
-        longest = max(longest, len(plain))
+        longest = max(longest, len(style.prompt(prompt)))
     return {
         "prompts": len(prompts),
         "special_tokens": 0,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..common.failure import StageError
+from ..text.prompt_style import style_of
 from ..text.prompts import DELIMITER
 from ..verification.instruction import Instruction
 
@@ -105,13 +106,9 @@ def _differences(
     margins_of_a = [0.0] * len(prompts)
     for start in range(0, len(order), batch):
         places = order[start : start + batch]
-        inputs = tokenizer(
-            [prompts[place] for place in places],
-            return_tensors="pt",
-            padding=True,
-            add_special_tokens=False,
-        )
-        inputs.pop("token_type_ids", None)
+        style = style_of(tokenizer)
+        tokens = [style.prompt(prompts[place]) for place in places]
+        inputs = tokenizer.pad({"input_ids": tokens}, return_tensors="pt")
         inputs["position_ids"] = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
         with torch.inference_mode():
             scores = model(**inputs.to(model.device), logits_to_keep=1, use_cache=False).logits

@@ -1,4 +1,4 @@
-"""Loads models and tokenizers for all stages, without a chat template.
+"""Loads models and tokenizers for all stages, without a chat template unless one is asked for.
 
 A chat template that slips into a "base" model makes every number of the plan worthless, so the
 template is taken off here and the token ids are checked.
@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..common.failure import StageError
-from ..text.model_id import SMALL, problem_of
+from ..text.model_id import SMALL, SMOLLM2, problem_of
+from ..text.prompt_style import PLAIN, choose_style
 from .base_weights import BaseWeights, begun
 from .download import fetch
-
-_PROBE = "Water freezes at zero degrees."
 
 
 def resolve(name: str) -> str:
@@ -24,7 +23,7 @@ def resolve(name: str) -> str:
     A model in a folder needs no hub, so the hub is switched off then: nothing waits for a network
     that may not be there. To be called before transformers is imported.
     """
-    folder = Path(__file__).parents[1] / "small_model" / "model" if name == SMALL else Path(name)
+    folder = _shipped(name) or Path(name)
     if not folder.is_dir():
         if name == SMALL:
             raise StageError(f"model {name!r}: no such folder", remedy="install podctl again")
@@ -39,8 +38,18 @@ def resolve(name: str) -> str:
     return str(folder)
 
 
-def load_tokenizer(source: str) -> Any:
-    """The tokenizer without its chat template. Raises: StageError where it adds tokens."""
+def _shipped(name: str) -> Path | None:
+    """The folder of a model that needs no hub; `smollm2` is fetched and converted at first use."""
+    if name == SMOLLM2:
+        from .smollm2.folder import ready
+
+        return ready()
+    return Path(__file__).parents[1] / "small_model" / "model" if name == SMALL else None
+
+
+def load_tokenizer(source: str, template: str = PLAIN) -> Any:
+    """The tokenizer, with its chat template for `template` "chat" only. Raises: StageError where it
+    adds tokens other than one beginning of text."""
     from transformers import AutoTokenizer
 
     files = fetch(source)
@@ -48,7 +57,6 @@ def load_tokenizer(source: str) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(files)
     except (OSError, ValueError) as error:
         raise _unreachable(source, error) from error
-    tokenizer.chat_template = None
     if tokenizer.eos_token_id is None:
         raise StageError(
             f"the tokenizer of {source} has no end-of-text token",
@@ -56,12 +64,7 @@ def load_tokenizer(source: str) -> Any:
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    plain = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
-    if tokenizer(_PROBE)["input_ids"] != plain or tokenizer.decode(plain) != _PROBE:
-        raise StageError(
-            f"the tokenizer of {source} adds tokens of its own",
-            remedy="use the base model's tokenizer, without a template or a BOS token",
-        )
+    choose_style(tokenizer, template, source)
     return tokenizer
 
 
@@ -79,7 +82,7 @@ def load_model(source: str, quantize: str) -> Any:
     cuda = torch.cuda.is_available()
     dtype = torch.bfloat16 if cuda else torch.float32
     files = fetch(source)
-    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": "sdpa"}
+    options: dict[str, Any] = {"dtype": dtype}  # attention: sdpa where the family has it
     if cuda:
         options["device_map"] = {"": 0}
     weights = None

@@ -17,6 +17,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria
 from transformers.generation.stopping_criteria import StoppingCriteriaList
 
 from ..common.oom_retry import with_halved_batches
+from ..text.prompt_style import style_of
 from ..text.prompts import cut, delimited
 from .barred_tokens import BarredTokens
 from .engine.choice import Truncation, choose, uniforms
@@ -163,8 +164,8 @@ class Generation:
     def _decode(
         self, requests: Sequence[Request], store: Store, stopped: Callable[[], bool]
     ) -> bool:
-        prompts = [request.prompt for request in requests]
-        tokens = self.tokenizer(prompts, add_special_tokens=False)["input_ids"]
+        style = style_of(self.tokenizer)
+        tokens = [style.prompt(request.prompt) for request in requests]
         rows = [
             Row(tuple(ids), request.temperature, request.seed)
             for ids, request in zip(tokens, requests, strict=True)
@@ -202,11 +203,9 @@ class Generation:
     def _batch(self, requests: Sequence[Request]) -> list[Generated]:
         self.tokenizer.padding_side = "left"
         self.model.eval()
-        prompts = [request.prompt for request in requests]
-        inputs = self.tokenizer(
-            prompts, return_tensors="pt", padding=True, add_special_tokens=False
-        )
-        inputs.pop("token_type_ids", None)
+        style = style_of(self.tokenizer)
+        prompts = [style.prompt(request.prompt) for request in requests]
+        inputs = self.tokenizer.pad({"input_ids": prompts}, return_tensors="pt")
         width = inputs["input_ids"].shape[1]
         ends = _End(self.tokenizer, width, len(prompts))
         over = _ends_of_text(self.model, self.tokenizer)

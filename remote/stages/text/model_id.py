@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 SMALL = "small"  # the model that comes with podctl
+SMOLLM2 = "smollm2"  # a real one of 135 million weights, from the package index
+NOT_OF_HUB = (SMALL, SMOLLM2)
 _PART = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 _LONGEST = 96
 

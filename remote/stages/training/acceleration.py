@@ -18,8 +18,9 @@ from transformers import TrainerCallback
 from ..common.oom_retry import free_gpu_memory
 from ..common.parameters import TrainingParameters
 from ..model.engine.cache import free_bytes
-from ..model.engine.decoder import FAMILIES, bare_model
+from ..model.engine.decoder import FAMILIES, bare_model, longest_window
 from . import fused_lora, liger_kernels, packed_attention
+from .adapter_size import beyond_reserve, is_plain, weights_of
 from .memory_plan import MemoryPlan, choose, layer_bytes
 
 # ruff: noqa: ARG002 - the methods of a TrainerCallback have the arguments that the trainer passes
@@ -110,15 +111,23 @@ def accelerate(
     missing = liger_kernels.why_not()
     liger = missing is None
     free_gpu_memory()
-    layer = layer_bytes(config, fused=True, lean=liger)
-    plan = choose(parameters, row_tokens, config, layer, free_bytes() or 0)
+    fused = fused_lora.can_fuse(model) and is_plain(parameters)
+    layer = layer_bytes(config, fused=fused, lean=liger)
+    free = (free_bytes() or 0) - beyond_reserve(weights_of(model, parameters))
+    plan = choose(parameters, row_tokens, config, layer, free)
     return Acceleration(
         plan,
-        packed_attention=packed and packed_attention.works(),
-        fused_lora=True,
+        packed_attention=packed and _sees_all(model, row_tokens) and packed_attention.works(),
+        fused_lora=fused,
         liger=liger,
         why="; ".join(filter(None, ("by free memory", missing))),
     )
+
+
+def _sees_all(model: Any, row_tokens: int) -> bool:
+    """Whether no attention window is shorter than a row."""
+    window = longest_window(model)
+    return window is None or row_tokens <= window
 
 
 class PartialRecomputation(TrainerCallback):

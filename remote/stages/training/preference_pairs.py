@@ -40,7 +40,7 @@ class Candidate:
     source: str
 
 
-def candidates(data: Path, chosen: InstructionSet) -> tuple[Candidate, ...]:
+def candidates(data: Path, chosen: InstructionSet, *, chat: bool = False) -> tuple[Candidate, ...]:
     """The training instructions that have a verified answer: of `data`, else the canonical one.
 
     Instructions of `data` that are not of the set count when they bring their own checks. Raises:
@@ -50,7 +50,7 @@ def candidates(data: Path, chosen: InstructionSet) -> tuple[Candidate, ...]:
         instruction.text: instruction for instruction in chosen.train if instruction.kind != CRITIC
     }
     by_text: dict[str, Candidate] = {}
-    for record in read_training(data, "run stage1b"):
+    for record in read_training(data, "run stage1b", chat=chat):
         instruction = _instruction(record, known)
         if instruction is not None and instruction.text not in by_text:
             response = record.response.strip()

@@ -13,6 +13,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]  # exported lazily
 
 from ..common.failure import StageError
+from ..common.lora_parameters import targets_of
 from ..common.parameters import SftParameters
 from ..instructions.pairs import IGNORED, Row
 from .acceleration import Acceleration, PartialRecomputation
@@ -44,7 +45,9 @@ def make_trainer(
             r=parameters.lora_rank,
             lora_alpha=parameters.lora_alpha,
             lora_dropout=parameters.lora_dropout,
-            target_modules="all-linear",
+            target_modules=targets_of(parameters.lora_targets),
+            use_dora=parameters.dora,
+            use_rslora=parameters.rslora,
             task_type="CAUSAL_LM",
         ),
         callbacks=callbacks,
