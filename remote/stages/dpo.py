@@ -30,6 +30,7 @@ from typing import Any
 
 from .common import layout
 from .common.append_jsonl import ResumableRecords, write_atomically
+from .common.decoding_pass import DecodingPass
 from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.oom_retry import free_gpu_memory
@@ -43,7 +44,7 @@ from .instructions.pairs import fingerprint
 from .instructions.sets import load
 from .model import base_model_check
 from .model.adapters import BaseModel, verified_sha256
-from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
+from .model.answering import GenerationLimits, answer, decoding_passes
 from .model.loading import load_tokenizer, resolve
 from .text.prompts import bare
 from .training import preference_pairs, provenance
@@ -227,7 +228,9 @@ def compare(
     responses = answer(model, tokenizer, instructions, wanted, bounds, answers, progress, stop)
     if responses is None:
         return False
-    document = dpo_comparison.assess(responses, chosen, parameters.margin, parameters.seed) | {
+    document = dpo_comparison.assess(
+        responses, chosen, parameters.margin, layout.PREFERENCE_PAIRS
+    ) | {
         "schema": 1,
         "instructions": chosen.name,
         "adapters": adapters,

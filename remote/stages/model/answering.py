@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..common.append_jsonl import ResumableRecords
+from ..common.decoding_pass import DecodingPass
 from ..common.metrics import MetricsLog
 from ..common.records import SystemResponse
 from ..common.signals import StopRequest
@@ -19,15 +20,6 @@ from .adapters import active_adapter
 
 if TYPE_CHECKING:  # torch is heavy
     from .sampling import Generated
-
-
-@dataclass(frozen=True)
-class DecodingPass:
-    """One pass of a system over the instructions; temperature 0 is greedy decoding."""
-
-    system: str  # the adapter's name
-    temperature: float = 0.0
-    sample: int = 0
 
 
 @dataclass(frozen=True)

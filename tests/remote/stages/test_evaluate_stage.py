@@ -24,6 +24,7 @@ from jobs.criteria import evaluate as judge
 from remote.stages import baseline, evaluate, sft
 from remote.stages.baseline import BaselineParameters
 from remote.stages.common.append_jsonl import ResumableRecords
+from remote.stages.common.decoding_pass import DecodingPass
 from remote.stages.common.failure import StageError
 from remote.stages.common.metrics import MetricsLog
 from remote.stages.common.parameters import SftParameters, parse
@@ -31,7 +32,7 @@ from remote.stages.common.signals import StopRequest
 from remote.stages.evaluate import EvaluateParameters
 from remote.stages.instructions.sets import load
 from remote.stages.model import adapters
-from remote.stages.model.answering import DecodingPass, GenerationLimits, answer
+from remote.stages.model.answering import GenerationLimits, answer
 from remote.stages.model.loading import load_tokenizer, resolve
 from remote.stages.text.prompts import bare
 from tests.support import training_stack
