@@ -2,17 +2,18 @@
 
     python -m remote.stages.dpo          # in the run's work folder
 
-Samples the SFT model on training instructions and pairs what the verifier calls wrong with a
-verified answer; trains the SFT adapter on with itself as the reference; compares both on
-instructions that neither was trained on. Reads the adapter of 1C, the data of 1B and the
-parameters at $PODCTL_PARAMETERS; leaves
+Samples the SFT model on training instructions, hard kinds first, and pairs what the verifier calls
+wrong with a verified answer, the model's own where it has one; trains the SFT adapter on with
+itself as the reference; compares both on instructions that neither was trained on. Reads the
+adapter of 1C, the data of 1B and the parameters at $PODCTL_PARAMETERS; leaves
 
     artifacts/preference_pairs.jsonl    prompt, chosen, rejected, and where both are from
     artifacts/dpo_comparison.json       SFT and DPO, greedy and sampled, with a verdict
     artifacts/dpo_responses.jsonl       the answers that were compared
     checkpoints/stage1_dpo/             the adapter, training_log.jsonl, hyperparameters.json,
                                         disjointness.json, training_of.json (what it is made of),
-                                        and every sample in samples.jsonl
+                                        every sample in samples.jsonl, and in
+                                        failure_search.json how often the model failed
 
 Each phase resumes where it was interrupted, if parameters and inputs are the same.
 SIGTERM saves a checkpoint and exits with 143.
@@ -48,7 +49,8 @@ from .model.answering import GenerationLimits, answer, decoding_passes
 from .model.loading import load_tokenizer, resolve
 from .text.prompts import bare
 from .training import preference_pairs, provenance
-from .training.preference_pairs import Candidate
+from .training.failure_search import ENOUGH, FailureSearch, failure_rates
+from .training.preference_pairs import Candidate, TooFewFailures
 from .training.training import (
     retry_with_half_batch,
     set_environment,
@@ -57,6 +59,7 @@ from .training.training import (
     translate_out_of_memory,
     write_hyperparameters,
 )
+from .verification.instruction import Instruction
 
 
 def main() -> int:
@@ -89,6 +92,8 @@ def run(parameters: DpoParameters) -> int:
     pairs = make_pairs(parameters, base, adapter, candidates, chosen, stop)
     if pairs is None:
         return ENDED_BY_SIGTERM
+    if len(pairs) < parameters.least_pairs:
+        return 0  # the verdict is certain: the criteria fail, and say why
     described = {"adapter": adapter, "pairs_sha256": fingerprint(layout.PREFERENCE_PAIRS)}
     provenance.claim_folder(
         out,
@@ -127,28 +132,31 @@ def make_pairs(
     every = (*instructions, *chosen.development, *chosen.held_out)
     base_model_check.check_tokens(tokenizer, [bare(instruction.text) for instruction in every])
     model = base.with_adapters({"sft": Path(parameters.adapter)})
-    records: list[SystemResponse] = []
-    usable: list[SystemResponse] = []
-    pairs: list[PreferencePair] = []
-    for sample in range(parameters.rounds):
+    rates = failure_rates(Path(parameters.adapter, layout.DEVELOPMENT))
+    search = FailureSearch(candidates, parameters, rates)
+
+    def ask(asked: Sequence[Instruction], sample: int) -> list[SystemResponse] | None:
         way = DecodingPass("sft", parameters.temperature, sample)
-        responses = answer(model, tokenizer, instructions, [way], bounds, answers, progress, stop)
-        if responses is None:
-            return None
-        records += responses[way]
-        usable += preference_pairs.usable_samples(responses[way], chosen)
-        pairs = preference_pairs.sampled_pairs(candidates, usable, parameters)
-        wrong = sum(1 for record in responses[way] if not record.correct)
-        progress.message(
-            f"sample {sample + 1}: {wrong} of {len(candidates)} wrong; {len(pairs)} pairs"
-        )
-        if len(pairs) >= parameters.pairs:
-            break
-    answers.finish([record.to_json() for record in records])
-    pairs = preference_pairs.fill_with_corruptions(pairs, candidates, parameters)
+        responses = answer(model, tokenizer, asked, [way], bounds, answers, progress, stop)
+        return None if responses is None else responses[way]
+
+    if not search.run(ask, chosen, progress.message):
+        return None
+    answers.finish([record.to_json() for record in search.records])
+    outcome, sampled = ENOUGH, search.pairs()
+    try:
+        pairs = preference_pairs.fill_with_corruptions(sampled, search.own_first(), parameters)
+    except TooFewFailures as error:
+        outcome, pairs = f"too few: {error.what}", list(error.pairs)
+        sys.stderr.write(f"{error}\nnothing was trained\n")
     write_atomically(
         layout.PREFERENCE_PAIRS, "".join(f"{json.dumps(pair.to_json())}\n" for pair in pairs)
     )
+    document = search.summary(pairs, outcome)
+    write_atomically(
+        Path(parameters.out, layout.FAILURE_SEARCH), json.dumps(document, indent=1) + "\n"
+    )
+    progress.message(document["finding"])
     return pairs
 
 

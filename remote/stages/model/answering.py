@@ -56,7 +56,7 @@ def answer(
     earlier = [SystemResponse.from_json(value) for value in stored.read()]
     done = {_key(record): record for record in earlier if record is not None}
     answers = _Answers(model, tokenizer, bounds, stored, log, stop, done)
-    answers.total = len(wanted) * len(held_out)
+    answers.total = len({*done, *((way, entry.text) for way in wanted for entry in held_out)})
     ordered = sorted(held_out, key=lambda instruction: (len(instruction.text), instruction.text))
     for system in dict.fromkeys(way.system for way in wanted):
         open_ = [

@@ -158,7 +158,7 @@ LIES = {
         ("both/greedy/low", 0.3),
         ("both/sampled/after", 0.99),
         ("both/greedy/dpo/kinds", 3),
-        ("held_out/greedy/dpo/types/qa/rate", 1.0),
+        ("held_out/greedy/dpo/types/qa/rate", 0.125),
         ("gain_by_source/own/won", 40),
     ],
     "stage1e": [
