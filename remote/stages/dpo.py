@@ -36,8 +36,10 @@ from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.oom_retry import free_gpu_memory
 from .common.parameters import DpoParameters, read
+from .common.precision import check_same
 from .common.records import PreferencePair, SystemResponse
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
+from .common.versions import environment
 from .evaluation import dpo_comparison
 from .instructions import leakage
 from .instructions.instruction_set import InstructionSet
@@ -87,6 +89,10 @@ def run(parameters: DpoParameters) -> int:
 
     log.message("importing torch, transformers and TRL")
     silence_libraries()
+    trained = Path(parameters.adapter, layout.HYPERPARAMETERS)
+    own = environment(parameters.quantize)["precision"]
+    if message := check_same(trained, "stage1c", own, "stage1d"):
+        log.message(message)
     stop = StopRequest()
     stop.listen()
     pairs = make_pairs(parameters, base, adapter, candidates, chosen, stop)

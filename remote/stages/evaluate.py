@@ -29,6 +29,7 @@ from .common.append_jsonl import ResumableRecords, write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.parameters import read
+from .common.precision import check_same
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation.comparison import Rule
 from .evaluation.control import read_control
@@ -56,6 +57,8 @@ def main() -> int:
 
 def run(parameters: EvaluateParameters) -> int:
     """Runs the stage; returns the exit status of the process. Raises: StageError."""
+    from .common.versions import environment
+
     began, out = time.time(), Path(parameters.out)
     log = MetricsLog(out / layout.EVALUATION_PROGRESS.name)
     stop = StopRequest()
@@ -66,9 +69,9 @@ def run(parameters: EvaluateParameters) -> int:
         chosen.held_out,
         parameters.model,
         parameters.instructions,
-        parameters.quantize,
         version=chosen.version,
     )
+    check_precision(parameters, log)
     overlap = find_overlap(chosen)
     source = resolve(parameters.model)
     adapters = {name: verified_sha256(path, parameters.model) for name, path in ADAPTERS.items()}
@@ -101,7 +104,7 @@ def run(parameters: EvaluateParameters) -> int:
         "adapters": adapters,
         "training": history,
         "spending": read_spending(began),
-        "environment": environment(),
+        "environment": environment(parameters.quantize),
         "seconds": round(time.time() - began, 1),
     }
     publish(out, report)
@@ -109,6 +112,21 @@ def run(parameters: EvaluateParameters) -> int:
     stored.finish([record.to_json() for records in of_every for record in records])
     log.message(f"{report['verdict']}: {'; '.join(report['why'])}")
     return 0
+
+
+def check_precision(parameters: EvaluateParameters, log: MetricsLog) -> None:
+    """Control and adapters are of the base in this stage's precision. Raises: StageError."""
+    from .common.versions import environment
+
+    own = environment(parameters.quantize)["precision"]
+    documents = {
+        "stage1a": layout.BASELINE_ASSESSMENT,
+        "stage1c": layout.SFT_ADAPTER / layout.HYPERPARAMETERS,
+        "stage1d": layout.DPO_ADAPTER / layout.HYPERPARAMETERS,
+    }
+    for stage, path in documents.items():
+        if message := check_same(path, stage, own, "stage1e"):
+            log.message(message)
 
 
 def settings_of(
@@ -125,12 +143,6 @@ def publish(out: Path, report: Mapping[str, Any]) -> None:
     write_atomically(
         out / layout.STAGE1_REPORT.name, json.dumps(report, indent=1, allow_nan=False) + "\n"
     )
-
-
-def environment() -> dict[str, Any]:
-    from .common.versions import device, versions
-
-    return versions() | {"device": device()}
 
 
 if __name__ == "__main__":
