@@ -60,8 +60,9 @@ class Collection:
     def _round(self) -> list[Instruction]:
         kept = Counter(judged.candidate.instruction.text for judged in self.selection.kept)
         room = self.parameters.max_attempts - len(self.selection.judged)
-        wanted, samples = self.parameters.wanted, self.parameters.samples_per_instruction
-        return next_round(self.train, self._attempts(), kept, wanted, room, samples)
+        given, attempts = self.parameters, self._attempts()
+        limits = given.wanted, room, given.samples_per_instruction, given.at_least
+        return next_round(self.train, attempts, kept, *limits)
 
     def _attempts(self) -> Counter[str]:
         return Counter(judged.candidate.instruction.text for judged in self.selection.judged)

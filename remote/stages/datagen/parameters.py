@@ -17,7 +17,7 @@ class GenerateParameters:
     out: str = layout.DATA.as_posix()
     wanted: int = 1000  # pairs
     at_least: int = 800  # pairs, below which the stage fails
-    samples_per_instruction: int = 4  # tried at most, until one is verified
+    samples_per_instruction: int = 4  # responses at most
     max_attempts: int = 12_000  # responses generated in all
     max_minutes: float = 0.0  # of generating in all; 0: no limit but the stage's own
     shots: int = 3  # solved examples in a prompt

@@ -19,15 +19,17 @@ def next_round(
     wanted: int,
     room: int,
     samples: int = TRIES,
+    at_least: int | None = None,
 ) -> list[Instruction]:
     """The instructions of the next round, each once; none when enough are kept, no room is left or
     every instruction had its samples.
 
     `attempts` and `kept` count responses by the instruction's text. First those that were begun
-    and have no kept response yet: else the data would hold what is easy. Then untried ones; then
-    second responses to those that have one.
+    and have no kept response yet: else the data would hold what is easy. Then untried ones; then,
+    below `at_least` only, second responses to those that have one: most repeat the first.
     """
     missing, tried = wanted - sum(kept.values()), sum(attempts.values())
+    second = at_least is None or sum(kept.values()) < at_least
     if missing <= 0 or room <= 0:
         return []
     rate = max(LEAST_RATE, sum(kept.values()) / tried) if tried else 1.0
@@ -36,10 +38,10 @@ def next_round(
     def rank(place: int) -> tuple[int, int, int] | None:
         text = instructions[place].text
         done = attempts.get(text, 0)
-        if kept.get(text, 0):
-            return (2, done, place)
         if done >= samples:
             return None
+        if kept.get(text, 0):
+            return (2, done, place) if second else None
         return (0 if done else 1, done, place)
 
     ranked = filter(None, map(rank, range(len(instructions))))

@@ -403,11 +403,15 @@ def test_later_rounds_go_on_with_what_was_begun() -> None:
 
 
 def test_an_instruction_has_so_many_samples() -> None:
-    """After `samples` tries without a kept response it is left alone."""
+    """After `samples` responses it is left alone, and once there are enough pairs no second
+    response is asked for: most repeat the first, and only cost."""
     attempts = {"0": TRIES, "1": 1}
 
     assert next_round(SOME[:2], attempts, {"1": 1}, wanted=2, room=100) == [SOME[1]]
     assert next_round(SOME[:1], {"0": 1}, {}, wanted=2, room=100, samples=1) == []
+    assert next_round(SOME[:2], attempts, {"1": 1}, wanted=2, room=100, at_least=1) == []
+    spent = {"0": TRIES, "1": TRIES}
+    assert next_round(SOME[:2], spent, {"1": 1}, wanted=2, room=100, at_least=2) == []
 
 
 def judge_all(selection: Selection, responses: dict[int, list[str]]) -> None:
