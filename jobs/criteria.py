@@ -14,7 +14,7 @@ from . import file_criteria
 from . import value_criteria as values
 from .format_check import InvalidFile
 from .globs import is_glob, newest
-from .rescore import AnswerKey
+from .rescore import AnswerKey, Rescoring
 from .stage import Criterion
 from .verdict import Finding, Outcome, Verdict, plain
 
@@ -24,8 +24,10 @@ __all__ = ["Finding", "Verdict", "describe", "evaluate", "named", "passed"]
 def evaluate(
     criteria: Iterable[Criterion], root: Path, answers: AnswerKey | None = None
 ) -> tuple[Finding, ...]:
-    """Judge each criterion on the files below `root`, in order; `rescored` by `answers`."""
-    return tuple(_judge(criterion, root, answers) for criterion in criteria)
+    """Judge each criterion on the files below `root`, in order; `rescored` and `recomputed` by
+    `answers`."""
+    rescoring = None if answers is None else Rescoring(answers)
+    return tuple(_judge(criterion, root, rescoring) for criterion in criteria)
 
 
 def passed(findings: Sequence[Finding]) -> bool:
@@ -65,9 +67,9 @@ def named(criteria: Iterable[Criterion], root: Path) -> set[Path]:
     return paths
 
 
-def _judge(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Finding:
+def _judge(criterion: Criterion, root: Path, rescoring: Rescoring | None) -> Finding:
     try:
-        status, measured, detail = _outcome(criterion, root, answers)
+        status, measured, detail = _outcome(criterion, root, rescoring)
     except (InvalidFile, OSError) as error:
         status, measured, detail = Verdict.FAIL, None, f"{criterion.path}: {error}"
     if isinstance(measured, str):
@@ -78,8 +80,8 @@ def _judge(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Findi
     return finding
 
 
-def _outcome(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Outcome:
-    if criterion.kind == "rescored" and answers is None:
+def _outcome(criterion: Criterion, root: Path, rescoring: Rescoring | None) -> Outcome:
+    if criterion.kind in _JUDGED_AGAIN and rescoring is None:
         return Verdict.INCONCLUSIVE, None, "there is nothing here to judge the responses by"
     if criterion.kind in _WHOLE:
         paths = _chosen(criterion, file_criteria.required_files(criterion, root))
@@ -87,7 +89,7 @@ def _outcome(criterion: Criterion, root: Path, answers: AnswerKey | None) -> Out
     outcome: Outcome | None = None
     paths = _chosen(criterion, file_criteria.singles(criterion, root))
     for path in paths:
-        outcome = _of_one(path, criterion, root, answers)
+        outcome = _of_one(path, criterion, root, rescoring)
         if outcome[0] is not Verdict.PASS or len(paths) == 1:
             break
     assert outcome is not None
@@ -105,11 +107,11 @@ def _chosen(criterion: Criterion, paths: Sequence[Path]) -> list[Path]:
     return list(paths) if every else [newest(paths)]
 
 
-def _of_one(path: Path, criterion: Criterion, root: Path, answers: AnswerKey | None) -> Outcome:
+def _of_one(path: Path, criterion: Criterion, root: Path, rescoring: Rescoring | None) -> Outcome:
     try:
-        if criterion.kind == "rescored":
-            assert answers is not None
-            return values.rescored(path, criterion, root, answers)
+        if criterion.kind in _JUDGED_AGAIN:
+            assert rescoring is not None
+            return _JUDGED_AGAIN[criterion.kind](path, criterion, root, rescoring)
         return _SINGLE[criterion.kind](path, criterion, root)
     except InvalidFile as error:
         if not is_glob(criterion.path):
@@ -129,4 +131,8 @@ _SINGLE: dict[str, Callable[[Path, Criterion, Path], Outcome]] = {
     "best": values.best,
     "decreases": values.falls,
     "increases": values.rises,
+}
+_JUDGED_AGAIN: dict[str, Callable[[Path, Criterion, Path, Rescoring], Outcome]] = {
+    "rescored": values.rescored,
+    "recomputed": values.statistics,
 }

@@ -27,6 +27,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {  # kind → what it reads beside path, m
     "decreases": ("key", "accept"),
     "increases": ("key", "accept"),
     "rescored": ("key", "parts", "claims", "at_least"),
+    "recomputed": ("parts", "report", "key", "equals", "at_least"),
 }
 _SERIES = ("last", "best", "decreases", "increases")
 _ALL = ("kind", "path", "match", "title")
@@ -49,6 +50,8 @@ def _problems(criterion: Criterion, outputs: tuple[str, ...]) -> Iterator[tuple[
         yield name, f"{criterion.kind} {takes}"
     if problem := _unreachable(criterion.path, outputs):
         yield "path", problem
+    if criterion.report and (problem := _unreachable(criterion.report, outputs)):
+        yield "report", problem
     for system, claim in criterion.claims.items():
         if problem := _unreachable(claim.partition(":")[0], outputs):
             yield f"claims.{system}", problem

@@ -26,7 +26,7 @@ from remote.tool_files import is_repository
 
 from . import image_reference, variables
 
-PINNED = "pinned"  # the context in which a stage is read back from the journal
+PINNED = "pinned"  # the context of a stage that is read back from the journal
 BRACES = re.compile(r"(?<!\[)\{[^{}/]*,[^{}/]*\}")  # as a shell would expand them
 
 
@@ -158,6 +158,10 @@ SecretName = Annotated[str, AfterValidator(_may_be_known)]
 Port = Annotated[str, AfterValidator(_port)]
 Image = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(image_reference.checked)]
 Cloud = Annotated[Literal["SECURE", "COMMUNITY"], BeforeValidator(_in_capitals)]
+CriterionKind = Literal[
+    "exists", "opens", "weights", "lines", "value", "last", "best", "decreases", "increases",
+    "rescored", "recomputed",
+]  # fmt: skip
 STAGE_NAME = r"^[a-z][a-z0-9_-]{0,31}$"
 StageName = Annotated[str, Field(pattern=STAGE_NAME)]
 
@@ -190,8 +194,7 @@ class Criterion(Model):
     """One thing that must hold on the pulled files. A path may be a glob.
 
     kind      fields                       PASS when
-    exists    path                         the file is there, not empty, and opens; or the folder
-                                           has a file with content in it
+    exists    path                         the file opens and is not empty, or one in the folder is
     opens     path                         every match opens; >= 1 match
     weights   path                         every match is complete, finite and not all zero
     lines     path, at_least/at_most       it has so many records: JSON Lines, a JSON list, CSV
@@ -200,14 +203,12 @@ class Criterion(Model):
     best      path, key, at_least or at_most   the highest, or the lowest, of a series does
     decreases path, key                    the smoothed series of `key` decreases
     increases path, key                    the same for a rise
-    rescored  path, key, parts, at_least, claims   every response in a JSONL file, or in the list at
-                                           `key` of a JSON file, is judged here as it was there
+    rescored  path, key, parts, at_least, claims   every response is judged here as it was there
+    recomputed path, parts, report, key, equals, at_least   `key` of the statistics computed here
+                                           is `equals`, and `report` says no others
     """
 
-    kind: Literal[
-        "exists", "opens", "weights", "lines", "value", "last", "best", "decreases", "increases",
-        "rescored",
-    ]  # fmt: skip
+    kind: CriterionKind
     path: ProjectPath
     match: Literal["newest", "all"] | None = None  # of a glob; None: all for opens and weights
     accept: str = ""  # the user's reason to lock the stage although this is INCONCLUSIVE
@@ -217,12 +218,15 @@ class Criterion(Model):
     at_most: StrictFloat | None = None
     equals: JsonValue | None = None
     parts: tuple[Literal["development", "held_out"], ...] = ()  # whose instructions are answered
+    report: ProjectPath | None = None  # the pod's statistics
     claims: dict[str, Figure] = {}  # system → "file.json:key" of the success that is claimed for it
 
     @model_validator(mode="after")
     def _says_whose_instructions(self) -> Self:
-        if self.kind == "rescored" and not self.parts:
-            raise ValueError("rescored needs parts: development, held_out or both")
+        if self.kind in ("rescored", "recomputed") and not self.parts:
+            raise ValueError(f"{self.kind} needs parts: development, held_out or both")
+        if self.kind == "recomputed" and None in (self.report, self.key):
+            raise ValueError("recomputed needs report and key")
         return self
 
 
@@ -256,9 +260,8 @@ class Stage(Model):
     env: Annotated[dict[str, str], AfterValidator(_variables)] = {}  # beside what a job finds
     needs: tuple[StageName, ...] = ()  # must be locked before
     inputs: Globbed = ()  # sent; same relative path on the pod
-    outputs: Annotated[tuple[OutputGlob, ...], AfterValidator(_can_match)] = Field(
-        min_length=1
-    )  # globs; same path in the project
+    # Globs; same path in the project.
+    outputs: Annotated[tuple[OutputGlob, ...], AfterValidator(_can_match), Field(min_length=1)]
     criteria: tuple[Criterion, ...] = Field(min_length=1)
     image: Image | None = None  # over the project's
     ports: Annotated[tuple[Port, ...], Field(max_length=10)] = ()  # that the provider exposes

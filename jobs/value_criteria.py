@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import key_path
+from . import key_path, recomputed
 from .file_formats import JSON_LINES
 from .format_check import InvalidFile
 from .globs import file_at
 from .records import TABLES, document, kind_of, records
-from .rescore import AnswerKey, tally
+from .rescore import Rescoring, Tally
 from .stage import Criterion
 from .trend import Trend, decreases, increases
 from .verdict import Measured, Outcome, Verdict, verdict
@@ -112,9 +112,9 @@ def _figures(path: Path, key: str) -> Iterable[tuple[int, Any]]:
     yield from enumerate(key_path.every(document(path), key), 1)
 
 
-def rescored(path: Path, criterion: Criterion, root: Path, answers: AnswerKey) -> Outcome:
-    scores = tally(_responses(path, criterion), answers, criterion.parts)
-    if not scores.verdicts:
+def rescored(path: Path, criterion: Criterion, root: Path, rescoring: Rescoring) -> Outcome:
+    scores = _tally(path, criterion, rescoring)
+    if not scores.judged:
         return Verdict.INCONCLUSIVE, 0, "no response"
     for system, claim in criterion.claims.items():
         where, _, key = claim.partition(":")
@@ -123,25 +123,33 @@ def rescored(path: Path, criterion: Criterion, root: Path, answers: AnswerKey) -
             claimed.get(name) != counted[name] for name in counted
         ):
             return Verdict.FAIL, None, f"{claim}: not what the responses have: {counted}"
-    count = min(len(of) for of in scores.verdicts.values())
+    count = scores.instructions
     need = criterion.at_least if criterion.at_least is not None else 1
-    total = sum(len(of) for of in scores.verdicts.values())
-    detail = f"{total} verdicts are right; {count} instructions, need {need:g}"
+    detail = f"{scores.responses} verdicts are right; {count} instructions, need {need:g}"
     return verdict(count >= need), count, detail
 
 
-def _responses(path: Path, criterion: Criterion) -> Iterable[tuple[int, dict[str, Any]]]:
-    if criterion.key is None:
+def statistics(path: Path, criterion: Criterion, root: Path, rescoring: Rescoring) -> Outcome:
+    return recomputed.judge(_tally(path, criterion, rescoring), criterion, root, rescoring)
+
+
+def _tally(path: Path, criterion: Criterion, rescoring: Rescoring) -> Tally:
+    listed = criterion.key if criterion.kind == "rescored" else None
+    return rescoring.tally(path, listed, criterion.parts, lambda: _responses(path, listed))
+
+
+def _responses(path: Path, listed: str | None) -> Iterable[tuple[int, dict[str, Any]]]:
+    if listed is None:
         for number, response in records(path):
             if not isinstance(response, dict):
                 raise InvalidFile(f"line {number}: not a JSON object")
             yield number, response
         return
-    responses = key_path.at(document(path), criterion.key)
+    responses = key_path.at(document(path), listed)
     if not isinstance(responses, list) or not all(
         isinstance(response, dict) for response in responses
     ):
-        raise InvalidFile(f"{criterion.key}: not a list of objects")
+        raise InvalidFile(f"{listed}: not a list of objects")
     yield from enumerate(responses, 1)
 
 

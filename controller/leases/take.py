@@ -49,7 +49,7 @@ def _render(project: Project, row: Run, paths: list[str], terminal: Terminal) ->
         content = (len(page), hashlib.sha256(page).hexdigest())
         keep_aside(project, run, path, content, terminal.say)
 
-    sources = publication.unlocked(run, command, paths)
+    sources = publication.unlocked(run, command, paths, RunFolder(project.run_dir(run)).computed())
     for line in publication.publish(project.root, sources, paths, aside):
         terminal.say(line)
     if line := publication.rendered_line(publication.rendered_by_pod(paths)):

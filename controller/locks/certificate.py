@@ -132,6 +132,7 @@ class Certificate(_Model):
     criteria: tuple[CriterionMet, ...]
     warnings: tuple[str, ...] = ()  # of artifacts that no criterion judges
     rendered: tuple[str, ...] = ()  # artifacts that are pages for people, made by the pod
+    figures: dict[str, JsonValue] = {}  # by report, the statistics that were computed here
     asked: tuple[dict[str, JsonValue], ...] = ()  # the stage's criteria as they were defined
     artifacts: tuple[Artifact, ...]
     outputs: tuple[RecordedGlob, ...]  # the globs that name the artifacts
@@ -154,7 +155,7 @@ class Certificate(_Model):
 
     @model_serializer(mode="wrap")
     def _as_before(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        optional = ("warnings", "rendered", "env", "overrides", "instruction_set")
+        optional = ("warnings", "rendered", "env", "overrides", "instruction_set", "figures")
         return _without_empty(plain(self), *optional)
 
     @property

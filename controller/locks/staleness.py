@@ -14,6 +14,7 @@ from controller.errors import UsageError
 from controller.locks import certificate
 from controller.locks.artifacts import hash_file, made_before
 from controller.locks.certificate import Certificate
+from controller.locks.precision import QUANTIZE, same_precision
 from controller.project.project import Project
 from controller.project.stages import declared_inputs
 from controller.transfer.file_selection import select
@@ -61,6 +62,8 @@ def differences(
 
 def _parameters(stage: Stage, lock: Certificate) -> Iterable[Difference]:
     for name, before, now in unlike(lock.parameters, stage.parameters):
+        if name == QUANTIZE and before in (None, "auto") and same_precision(lock, now):
+            continue
         by = " by --set" if any(_names(word, name) for word in lock.overrides) else ""
         yield Difference("parameter", f"parameter {name} was {shown(before)}{by}, is {shown(now)}")
 

@@ -19,6 +19,7 @@ from controller.locks.certificate import Certificate
 from controller.preflight import model_hub as hub
 from controller.preflight import program as job_program
 from controller.preflight import stage_inputs as job_inputs
+from controller.preflight.precision import check_precision
 from controller.preflight.program_file import HEAD, Complaint
 from controller.preflight.upload_preview import check, sending
 from controller.project.installed_project import scripts
@@ -32,7 +33,8 @@ from remote.globs import Globs
 
 @dataclass(frozen=True)
 class Obstacle:
-    """`kind`: need, output, secret, upload, input, program, parameters, data or model."""
+    """`kind`: need, output, secret, upload, input, program, parameters, precision, data or
+    model."""
 
     stage: str
     kind: str
@@ -129,6 +131,7 @@ class _Inspection:
         yield "program", self._misspelt
         instructions = partial(job_inputs.check_instructions, stage, root, self._stays)
         yield "parameters", partial(self._nothing, instructions)
+        yield "precision", lambda: check_precision(stage, self._locks)
         yield "data", lambda: list(job_inputs.training_data(stage, root, self._stays))
         yield "model", self._model
 

@@ -227,6 +227,7 @@ def find(
 
 def stages_of(project: Project) -> Mapping[str, Stage]:
     """podctl's stages with the user's overrides, then the user's own. Raises UsageError."""
+    from controller.planner.precision import with_one_precision
     from controller.project.config import line_of
     from controller.project.plan import has_plan
     from jobs.catalog import CatalogError, load_stages
@@ -246,8 +247,8 @@ def stages_of(project: Project) -> Mapping[str, Stage]:
     if project.changes:
         from controller.project.changed_stages import changed
 
-        return changed(stages, config, project.changes, plan=plan)
-    return stages
+        return with_one_precision(changed(stages, config, project.changes, plan=plan))
+    return with_one_precision(stages)
 
 
 def stage_of(project: Project, name: str) -> Stage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from state.atomic_files import write_atomically
 
 ORDER = "order.json"
 READY = "ready.json"  # the newest manifest of finished outputs of which all came
+COMPUTED = "computed.json"  # statistics that were computed here, by the path of the pod's report
 SAMPLES = "samples.jsonl"  # what the pod was busy with; same name on both sides
 T = TypeVar("T")
 
@@ -106,6 +107,17 @@ class RunFolder:
             return Order(**named, at=float(found["at"]), spec=dict(found["spec"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def keep_computed(self, documents: Mapping[str, Any]) -> None:
+        self.keep(COMPUTED, json.dumps(documents).encode() + b"\n")
+
+    def computed(self) -> dict[str, Any]:
+        """By path of a report; empty when it is not here or cannot be read."""
+        try:
+            documents = json.loads((self.root / COMPUTED).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return documents if isinstance(documents, dict) else {}
 
     def keep_inputs(self, entries: Iterable[FileEntry]) -> None:
         """What was sent to the job, with its hashes."""

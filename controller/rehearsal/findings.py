@@ -44,7 +44,7 @@ def measured(criterion: Criterion, finding: Finding) -> bool:
             return number and value != 0
         case "decreases" | "increases" | "last" | "best":
             return number  # the trend, or how many points there were
-        case "value" if criterion.equals is not None:
+        case "recomputed" | "value" if criterion.equals is not None:
             return type(value) is type(criterion.equals) or (
                 number and type(criterion.equals) in (int, float)
             )

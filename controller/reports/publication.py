@@ -6,7 +6,7 @@ A page certifies nothing; the lock does, with the hash of the figures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,11 +29,15 @@ Aside = Callable[[str, bytes], None]  # what stands under this path and is somet
 
 @dataclass(frozen=True)
 class Source:
-    """Figures among a run's files: their path and origin."""
+    """Figures among a run's files: their path and origin.
+
+    `computed` are statistics of this machine, which stand in place of the pod's own.
+    """
 
     path: str
     origin: str
     program: str  # of podctl's own, that wrote them
+    computed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def rendered_by_pod(paths: Iterable[str]) -> tuple[str, ...]:
@@ -49,8 +53,8 @@ def rendered_line(rendered: Iterable[str]) -> str:
     return f"rendered by the pod, not by podctl: {shown}" if names else ""
 
 
-def locked(lock: Certificate) -> tuple[Source, ...]:
-    """The figures that a lock certifies and pages are made of."""
+def locked(lock: Certificate, computed: Mapping[str, Any] | None = None) -> tuple[Source, ...]:
+    """The figures that a lock certifies and pages are made of; `computed` are by report."""
     again = any(request.get("kind") == "rescored" for request in lock.asked)
     judged = (
         "The verdict on every answer was given again on this machine"
@@ -58,31 +62,52 @@ def locked(lock: Certificate) -> tuple[Source, ...]:
         else "The criteria of the stage were judged on this machine"
     )
     return tuple(
-        Source(
+        _source(
             artifact.path,
             f"Rendered by podctl from {artifact.path}, sha256 {artifact.sha256[:12]}, which "
-            f"{lock.stage} is locked with by run {lock.run}. {judged}; every other figure is the "
-            "pod's own word.",
+            f"{lock.stage} is locked with by run {lock.run}. {judged}",
+            "; every other",
             _program(lock.command),
+            computed or {},
         )
         for artifact in lock.artifacts
         if _makers(artifact.path, _program(lock.command))
     )
 
 
-def unlocked(run: str, command: Sequence[str], paths: Iterable[str]) -> tuple[Source, ...]:
+def unlocked(
+    run: str,
+    command: Sequence[str],
+    paths: Iterable[str],
+    computed: Mapping[str, Any] | None = None,
+) -> tuple[Source, ...]:
     """The figures of a run that is not locked."""
     program = _program(command)
     return tuple(
-        Source(
+        _source(
             path,
-            f"Rendered by podctl from {path} of run {run}, which is not locked: every figure is "
-            "the pod's own word.",
+            f"Rendered by podctl from {path} of run {run}, which is not locked",
+            ": every",
             program,
+            computed or {},
         )
         for path in paths
         if _makers(path, program)
     )
+
+
+def _source(
+    path: str, origin: str, claimed: str, program: str, computed: Mapping[str, Any]
+) -> Source:
+    """`claimed` says whose the figures are where nothing was computed here."""
+    figures = computed.get(path)
+    if not isinstance(figures, Mapping) or not figures:
+        return Source(path, f"{origin}{claimed} figure is the pod's own word.", program)
+    text = (
+        f"{origin}; verdict, rates, intervals and tests were computed on this machine from the "
+        "answers; training curves, settings, costs and times are the pod's own word."
+    )
+    return Source(path, text, program, figures)
 
 
 def _program(command: Sequence[str]) -> str:
@@ -117,7 +142,7 @@ def pages(source: Source, raw: bytes) -> dict[str, bytes | str]:
     for suffix, make in _makers(source.path, source.program).items():
         path = str(PurePosixPath(source.path).with_suffix(suffix))
         try:
-            pages_of[path] = _page(raw, make, source.origin)
+            pages_of[path] = _page(raw, make, source)
         except _ODD as error:
             pages_of[path] = clean_line(f"{type(error).__name__}: {error}"[:1000])[:200]
     return pages_of
@@ -134,13 +159,13 @@ def _written(root: Path, source: Source, path: str, page: bytes | str, set_aside
     return f"{path} is rendered from {source.path}"
 
 
-def _page(raw: bytes, make: Maker, origin: str) -> bytes:
+def _page(raw: bytes, make: Maker, source: Source) -> bytes:
     if len(raw) > MAX_FIGURES:
         raise InvalidFile(f"over {MAX_FIGURES} bytes")
     report = parse_json(raw)
     if not isinstance(report, dict):
         raise InvalidFile("no JSON object")
-    page = make(report, origin)
+    page = make({**report, **source.computed}, source.origin)
     if len(page) > MAX_PAGE:
         raise InvalidFile(f"a page of over {MAX_PAGE} characters")
     return page.encode("utf-8", "replace")

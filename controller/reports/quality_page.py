@@ -19,6 +19,7 @@ def render(report: Mapping[str, Any], origin: str) -> str:
 
 def _head(report: Mapping[str, Any]) -> Iterator[str]:
     counts, cost, apart = report["counts"], report["cost"], report["disjointness"]
+    yield from _right(report)
     verdict = "enough" if report["enough"] else f"fewer than the {report['at_least']} needed"
     yield (
         literal(
@@ -45,6 +46,17 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
         )
         + "\n"
     )
+
+
+def _right(report: Mapping[str, Any]) -> Iterator[str]:
+    """The share that is right goes first: the rest is learned all the same."""
+    right = report.get("right")  # reports of before it was counted have none
+    if not right or not right["n"]:
+        return
+    text = f"{right['share']:.1%} of the pairs are right: {right['correct']} of {right['n']}."
+    if right.get("unverified"):
+        text += f" {right['unverified']} wrong ones were kept to fill up (verified_only = false)."
+    yield f"**{literal(text)}**\n"
 
 
 def _filters(report: Mapping[str, Any]) -> Iterator[str]:

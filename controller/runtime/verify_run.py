@@ -19,6 +19,7 @@ from controller.locks.answer_key import answer_key, set_and_version
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.locks.reported_environment import read_environment
 from controller.locks.statement import attest
+from controller.locks.statistics import certified
 from controller.preflight.pins import MODELS
 from controller.project.changes import RECORD
 from controller.project.install_file import install, keep_aside
@@ -53,7 +54,10 @@ def judge_run(context: JudgeContext, run: str) -> Judgement:
     local = [manifest.local(path) for path in every] if manifest else []
     outputs = [*every, *manifest.untouched] if manifest else []
     stage, files = context.stages[run], folder.files
-    findings = criteria.evaluate(stage.criteria, files, answer_key(stage, context.project.root))
+    key = answer_key(stage, context.project.root)
+    findings = criteria.evaluate(stage.criteria, files, key)
+    if key.computed:
+        folder.keep_computed(key.computed)
     weighing = [criterion for criterion in stage.criteria if criterion.kind == "weights"]
     warnings = inspection.warnings(
         files,
@@ -166,7 +170,8 @@ def _render(context: JudgeContext, run: str, lock: Certificate) -> None:
         keep_aside(project, run, path, content, context.tell)
 
     names = [artifact.path for artifact in lock.artifacts]
-    for line in publication.publish(project.root, publication.locked(lock), names, aside):
+    sources = publication.locked(lock, RunFolder(project.run_dir(run)).computed())
+    for line in publication.publish(project.root, sources, names, aside):
         context.tell(line)
     if line := publication.rendered_line(lock.rendered):
         context.tell(line)
@@ -200,6 +205,7 @@ def certify(context: JudgeContext, run: str, judgement: Judgement) -> Certificat
         criteria=tuple(CriterionMet.model_validate(finding) for finding in findings),
         warnings=tuple(PROCESS_REDACTOR(warning) for warning in judgement.warnings),
         rendered=publication.rendered_by_pod(file.path for file in manifest.files),
+        figures={path: certified(of) for path, of in folder.computed().items()},
         asked=definitions(stage),
         artifacts=tuple(
             Artifact.of(manifest.local(file.path), file.size, file.sha256, file.path)

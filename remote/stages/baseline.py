@@ -66,6 +66,8 @@ def main() -> int:
 
 def run(parameters: BaselineParameters) -> int:
     """Runs the stage; returns the exit status of the process. Raises: StageError."""
+    from .common.versions import environment
+
     began = time.time()
     out = Path(parameters.out)
     log = MetricsLog(out / layout.BASELINE_PROGRESS.name)
@@ -124,7 +126,7 @@ def run(parameters: BaselineParameters) -> int:
         | {"fingerprint": settings, "instructions_version": chosen.version},
         "tokens": tokens,
         "explanations": explanations,
-        "environment": environment(),
+        "environment": environment(parameters.quantize),
         "seconds": round(time.time() - began, 1),
     }
     if others:
@@ -274,12 +276,6 @@ def rejudge(instruction: Instruction, record: BaselineRecord) -> BaselineRecord:
         {way: answer.response for way, answer in answers.items()},
         {way: answer.blank for way, answer in answers.items()},
     )
-
-
-def environment() -> dict[str, Any]:
-    from .common.versions import device, versions
-
-    return versions() | {"device": device()}
 
 
 if __name__ == "__main__":

@@ -2,17 +2,18 @@
 
     python -m remote.stages.dpo          # in the run's work folder
 
-Samples the SFT model on training instructions and pairs what the verifier calls wrong with a
-verified answer; trains the SFT adapter on with itself as the reference; compares both on
-instructions that neither was trained on. Reads the adapter of 1C, the data of 1B and the
-parameters at $PODCTL_PARAMETERS; leaves
+Samples the SFT model on training instructions, hard kinds first, and pairs what the verifier calls
+wrong with a verified answer, the model's own where it has one; trains the SFT adapter on with
+itself as the reference; compares both on instructions that neither was trained on. Reads the
+adapter of 1C, the data of 1B and the parameters at $PODCTL_PARAMETERS; leaves
 
     artifacts/preference_pairs.jsonl    prompt, chosen, rejected, and where both are from
     artifacts/dpo_comparison.json       SFT and DPO, greedy and sampled, with a verdict
     artifacts/dpo_responses.jsonl       the answers that were compared
     checkpoints/stage1_dpo/             the adapter, training_log.jsonl, hyperparameters.json,
                                         disjointness.json, training_of.json (what it is made of),
-                                        and every sample in samples.jsonl
+                                        every sample in samples.jsonl, and in
+                                        failure_search.json how often the model failed
 
 Each phase resumes where it was interrupted, if parameters and inputs are the same.
 SIGTERM saves a checkpoint and exits with 143.
@@ -30,12 +31,15 @@ from typing import Any
 
 from .common import layout
 from .common.append_jsonl import ResumableRecords, write_atomically
+from .common.decoding_pass import DecodingPass
 from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.oom_retry import free_gpu_memory
 from .common.parameters import DpoParameters, read
+from .common.precision import check_same
 from .common.records import PreferencePair, SystemResponse
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
+from .common.versions import environment
 from .evaluation import dpo_comparison
 from .instructions import leakage
 from .instructions.instruction_set import InstructionSet
@@ -43,14 +47,15 @@ from .instructions.pairs import fingerprint
 from .instructions.sets import load
 from .model import base_model_check
 from .model.adapters import BaseModel, described_lora, verified_sha256
-from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
+from .model.answering import GenerationLimits, answer, decoding_passes
 from .model.base_weights import begin
 from .model.blank_answers import count_blanks
 from .model.loading import load_tokenizer, resolve
 from .text.prompt_style import CHAT
 from .text.prompts import bare
 from .training import preference_pairs, provenance
-from .training.preference_pairs import Candidate
+from .training.failure_search import ENOUGH, FailureSearch, failure_rates
+from .training.preference_pairs import Candidate, TooFewFailures
 from .training.training import (
     retry_with_half_batch,
     set_environment,
@@ -59,6 +64,7 @@ from .training.training import (
     translate_out_of_memory,
     write_hyperparameters,
 )
+from .verification.instruction import Instruction
 
 
 def main() -> int:
@@ -89,11 +95,17 @@ def run(parameters: DpoParameters) -> int:
 
     log.message("importing torch, transformers and TRL")
     silence_libraries()
+    trained = Path(parameters.adapter, layout.HYPERPARAMETERS)
+    own = environment(parameters.quantize)["precision"]
+    if message := check_same(trained, "stage1c", own, "stage1d"):
+        log.message(message)
     stop = StopRequest()
     stop.listen()
     pairs = make_pairs(parameters, base, adapter, candidates, chosen, stop)
     if pairs is None:
         return ENDED_BY_SIGTERM
+    if len(pairs) < parameters.least_pairs:
+        return 0  # the verdict is certain: the criteria fail, and say why
     described: dict[str, Any] = {
         "adapter": adapter,
         "pairs_sha256": fingerprint(layout.PREFERENCE_PAIRS),
@@ -136,28 +148,31 @@ def make_pairs(
     every = (*instructions, *chosen.development, *chosen.held_out)
     base_model_check.check_tokens(tokenizer, [bare(instruction.text) for instruction in every])
     model = base.with_adapters({"sft": Path(parameters.adapter)})
-    records: list[SystemResponse] = []
-    usable: list[SystemResponse] = []
-    pairs: list[PreferencePair] = []
-    for sample in range(parameters.rounds):
+    rates = failure_rates(Path(parameters.adapter, layout.DEVELOPMENT))
+    search = FailureSearch(candidates, parameters, rates)
+
+    def ask(asked: Sequence[Instruction], sample: int) -> list[SystemResponse] | None:
         way = DecodingPass("sft", parameters.temperature, sample)
-        responses = answer(model, tokenizer, instructions, [way], bounds, answers, progress, stop)
-        if responses is None:
-            return None
-        records += responses[way]
-        usable += preference_pairs.usable_samples(responses[way], chosen)
-        pairs = preference_pairs.sampled_pairs(candidates, usable, parameters)
-        wrong = sum(1 for record in responses[way] if not record.correct)
-        progress.message(
-            f"sample {sample + 1}: {wrong} of {len(candidates)} wrong; {len(pairs)} pairs"
-        )
-        if len(pairs) >= parameters.pairs:
-            break
-    answers.finish([record.to_json() for record in records])
-    pairs = preference_pairs.fill_with_corruptions(pairs, candidates, parameters)
+        responses = answer(model, tokenizer, asked, [way], bounds, answers, progress, stop)
+        return None if responses is None else responses[way]
+
+    if not search.run(ask, chosen, progress.message):
+        return None
+    answers.finish([record.to_json() for record in search.records])
+    outcome, sampled = ENOUGH, search.pairs()
+    try:
+        pairs = preference_pairs.fill_with_corruptions(sampled, search.own_first(), parameters)
+    except TooFewFailures as error:
+        outcome, pairs = f"too few: {error.what}", list(error.pairs)
+        sys.stderr.write(f"{error}\nnothing was trained\n")
     write_atomically(
         layout.PREFERENCE_PAIRS, "".join(f"{json.dumps(pair.to_json())}\n" for pair in pairs)
     )
+    document = search.summary(pairs, outcome)
+    write_atomically(
+        Path(parameters.out, layout.FAILURE_SEARCH), json.dumps(document, indent=1) + "\n"
+    )
+    progress.message(document["finding"])
     return pairs
 
 
@@ -237,7 +252,9 @@ def compare(
     responses = answer(model, tokenizer, instructions, wanted, bounds, answers, progress, stop)
     if responses is None:
         return False
-    document = dpo_comparison.assess(responses, chosen, parameters.margin, parameters.seed) | {
+    document = dpo_comparison.assess(
+        responses, chosen, parameters.margin, layout.PREFERENCE_PAIRS
+    ) | {
         "schema": 1,
         "instructions": chosen.name,
         "adapters": adapters,

@@ -20,7 +20,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,18 @@ from .common.append_jsonl import ResumableRecords, write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.parameters import read
-from .common.records import ResponseRecord
+from .common.precision import check_same
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
-from .evaluation import comparison as evaluation
-from .evaluation.chosen_answers import chosen_answers
+from .evaluation.comparison import Rule
 from .evaluation.control import read_control
+from .evaluation.final_report import compute, find_overlap
 from .evaluation.parameters import EvaluateParameters
 from .evaluation.spending import read_spending
 from .evaluation.training_history import read_history
-from .evaluation.trivial_answers import constants, keywords
-from .instructions import leakage
-from .instructions.sets import load, same_answers
+from .instructions.sets import load
 from .model.adapters import load as load_adapters
 from .model.adapters import verified_sha256
-from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
+from .model.answering import GenerationLimits, answer, decoding_passes
 from .model.base_weights import begin
 from .model.blank_answers import count_blanks
 from .model.loading import load_tokenizer, resolve
@@ -62,6 +60,8 @@ def main() -> int:
 
 def run(parameters: EvaluateParameters) -> int:
     """Runs the stage; returns the exit status of the process. Raises: StageError."""
+    from .common.versions import environment
+
     began, out = time.time(), Path(parameters.out)
     log = MetricsLog(out / layout.EVALUATION_PROGRESS.name)
     stop = StopRequest()
@@ -72,22 +72,19 @@ def run(parameters: EvaluateParameters) -> int:
         chosen.held_out,
         parameters.model,
         parameters.instructions,
-        parameters.quantize,
         version=chosen.version,
         template=parameters.template,
     )
-    texts = [instruction.text for instruction in chosen.held_out]
-    overlap = leakage.check_files(
-        {layout.TRAINING_DATA: "run stage1b", layout.PREFERENCE_PAIRS: "run stage1d"},
-        {"held_out": texts},
-        chat=parameters.template != PLAIN,
-    ) | {"same_answers": same_answers(chosen)}
+    check_precision(parameters, log)
+    overlap = find_overlap(chosen, chat=parameters.template != PLAIN)
     source = resolve(parameters.model)
     begin(source, parameters.quantize, parameters.four_bit_copy, log.message)
     adapters = {name: verified_sha256(path, parameters.model) for name, path in ADAPTERS.items()}
     history = read_history(ADAPTERS)
 
-    log.message(f"{len(texts)} held-out instructions of {chosen.name}; loading {parameters.model}")
+    log.message(
+        f"{len(chosen.held_out)} held-out instructions of {chosen.name}; loading {parameters.model}"
+    )
     warnings.filterwarnings("ignore", message="Could not find a config file in")  # "small"
     tokenizer = load_tokenizer(source, parameters.template)
     model = load_adapters(source, parameters.quantize, ADAPTERS)
@@ -104,33 +101,41 @@ def run(parameters: EvaluateParameters) -> int:
 
     log.message("comparing")
     answers = {**control.answers, **{way.system: responses[way] for way in wanted[: len(ADAPTERS)]}}
-    rule = evaluation.Rule(parameters.minimum_lift, parameters.margin, parameters.seed)
-    trivial = {
-        "constants": constants(chosen.train, chosen.held_out),
-        "keywords": keywords(chosen.held_out),
-    }
-    report = evaluation.assess(answers, shares(responses), overlap, rule, trivial) | {
+    rule = Rule(parameters.minimum_lift, parameters.margin)
+    report = compute(answers, responses, chosen, overlap, rule) | {
         "schema": 1,
         "settings": dataclasses.asdict(parameters)
         | {"max_new_tokens": control.max_new_tokens, "instructions_version": chosen.version},
         "adapters": adapters,
-        "chosen_answers": chosen_answers(layout.PREFERENCE_PAIRS),
-        "samples": evaluation.samples(answers),
         "blank": {
             system: count_blanks((record.response, record.blank) for record in records)
             for system, records in answers.items()
         },
         "training": history,
         "spending": read_spending(began),
-        "environment": environment(),
+        "environment": environment(parameters.quantize),
         "seconds": round(time.time() - began, 1),
     }
-    report["finding"] = f"{report['finding']} {report['chosen_answers']['finding']}"
     publish(out, report)
     of_every = [*control.answers.values(), *responses.values()]
     stored.finish([record.to_json() for records in of_every for record in records])
     log.message(f"{report['verdict']}: {'; '.join(report['why'])}")
     return 0
+
+
+def check_precision(parameters: EvaluateParameters, log: MetricsLog) -> None:
+    """Control and adapters are of the base in this stage's precision. Raises: StageError."""
+    from .common.versions import environment
+
+    own = environment(parameters.quantize)["precision"]
+    documents = {
+        "stage1a": layout.BASELINE_ASSESSMENT,
+        "stage1c": layout.SFT_ADAPTER / layout.HYPERPARAMETERS,
+        "stage1d": layout.DPO_ADAPTER / layout.HYPERPARAMETERS,
+    }
+    for stage, path in documents.items():
+        if message := check_same(path, stage, own, "stage1e"):
+            log.message(message)
 
 
 def settings_of(
@@ -143,33 +148,11 @@ def settings_of(
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def shares(responses: Mapping[DecodingPass, Sequence[ResponseRecord]]) -> dict[str, list[float]]:
-    """By system, the share of correct samples of each instruction, from 0 to 1."""
-    by_system: dict[str, list[Sequence[ResponseRecord]]] = {}
-    for way, records in responses.items():
-        if way.temperature:
-            counted = [record for record in records if not record.form_only]
-            by_system.setdefault(way.system, []).append(counted)
-    return {
-        system: [
-            sum(bool(record.correct) for record in samples) / len(samples)
-            for samples in zip(*rows, strict=True)
-        ]
-        for system, rows in by_system.items()
-    }
-
-
 def publish(out: Path, report: Mapping[str, Any]) -> None:
     """Writes the figures of the report; podctl renders its pages after the download."""
     write_atomically(
         out / layout.STAGE1_REPORT.name, json.dumps(report, indent=1, allow_nan=False) + "\n"
     )
-
-
-def environment() -> dict[str, Any]:
-    from .common.versions import device, versions
-
-    return versions() | {"device": device()}
 
 
 if __name__ == "__main__":

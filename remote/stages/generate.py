@@ -2,9 +2,10 @@
 
     python -m remote.stages.generate          # in the run's work folder
 
-Each training instruction is put below solved examples, the base model answers, and the filters
-decide what is kept; more is generated until enough is. Reads its parameters from the file
-$PODCTL_PARAMETERS; leaves in data/stage1/
+Each training instruction is put below solved examples, and the base model answers, up to
+`samples_per_instruction` times, until filters and verifier leave an answer. Wrong ones are kept
+only with verified_only = false, where the right ones are too few. Reads its parameters from the
+file $PODCTL_PARAMETERS; leaves in data/stage1/
 
     sft_training_data.jsonl   the pairs, each with the prompt that was used and its verdicts
     data_quality.json, .md    what was kept and removed, with samples, rates and overlaps
@@ -91,6 +92,7 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
     selection = Selection(policy_of(parameters, chosen))
     collection = Collection(parameters, train, chosen.pool, writer, journal, selection, log)
     ended = collection.run()
+    unverified = 0 if parameters.verified_only else selection.fill_up(parameters.at_least)
     kept = in_order(selection.kept, train)
 
     records = [record(judged, parameters).to_json() for judged in kept]
@@ -101,7 +103,7 @@ def run(parameters: GenerateParameters, chosen: InstructionSet) -> int:
     report = {
         "schema": 1,
         "pairs": len(kept),
-        "right": right_share(kept),
+        "right": right_share(kept) | {"unverified": unverified},
         "wanted": parameters.wanted,
         "at_least": parameters.at_least,
         "enough": len(kept) >= parameters.at_least,
@@ -148,7 +150,8 @@ def separate(chosen: InstructionSet) -> tuple[list[Instruction], list[dict[str, 
 
 def policy_of(parameters: GenerateParameters, chosen: InstructionSet) -> Policy:
     margin = parameters.critic_margin if parameters.critic else None
-    return Policy((*chosen.held_out, *chosen.development), parameters.verified_only, margin)
+    measured = (*chosen.held_out, *chosen.development)
+    return Policy(measured, verified_only=True, critic_margin=margin)
 
 
 def settings_of(parameters: GenerateParameters, pool: Sequence[Instruction]) -> dict[str, Any]:
@@ -226,9 +229,9 @@ def cost(journal: Journal) -> dict[str, Any]:
 
 
 def settings(parameters: GenerateParameters) -> dict[str, Any]:
-    from .common.versions import device, versions
+    from .common.versions import environment
 
-    return dataclasses.asdict(parameters) | {"environment": versions() | {"device": device()}}
+    return dataclasses.asdict(parameters) | {"environment": environment(parameters.quantize)}
 
 
 def summary(report: dict[str, Any]) -> str:
@@ -255,7 +258,8 @@ def too_few(report: dict[str, Any], samples: Path) -> StageError:
         f"at_least is {report['at_least']} ({report['ended']}; removed: {why})",
         remedy=(
             f"look at the samples in {samples}; then raise max_attempts, max_minutes or (for "
-            "cut_off) max_new_tokens, add training instructions, or lower at_least"
+            "cut_off) max_new_tokens, for wrong ones samples_per_instruction; add training "
+            "instructions, lower at_least, or set verified_only = false to fill up with wrong ones"
         ),
     )
 

@@ -34,6 +34,7 @@ HYPERPARAMETERS = "hyperparameters.json"
 PROVENANCE = "training_of.json"
 DEVELOPMENT = "development.json"  # of stage 1C
 SAMPLES = "samples.jsonl"  # of stage 1D
+FAILURE_SEARCH = "failure_search.json"  # of stage 1D: how often the SFT model failed
 
 # Stage 1D: the pairs and the comparison with the SFT model.
 PREFERENCE_PAIRS = ARTIFACTS / "preference_pairs.jsonl"

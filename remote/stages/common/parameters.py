@@ -97,6 +97,7 @@ class DpoParameters(TrainingParameters):
     least_pairs: int = 500  # fewer are an error
     per_instruction: int = 3  # pairs of one instruction at most
     rounds: int = 12  # samples of one instruction at most
+    sample_budget: int = 8000  # answers that are sampled at most, of all instructions
     temperature: float = 0.8  # of those samples
     corruption: bool = True  # make up wrong answers where the model's own failures are too few
     beta: float = 0.1
@@ -110,7 +111,13 @@ class DpoParameters(TrainingParameters):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("least_pairs", "per_instruction", "rounds", "compare_samples"):
+        for name in (
+            "least_pairs",
+            "per_instruction",
+            "rounds",
+            "compare_samples",
+            "sample_budget",
+        ):
             at_least(name, getattr(self, name), 1)
         at_least("pairs", self.pairs, self.least_pairs)
         for name in ("temperature", "compare_temperature", "beta"):

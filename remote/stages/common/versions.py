@@ -6,6 +6,8 @@ import platform
 from importlib import metadata
 from typing import Any
 
+from .precision import precision
+
 PACKAGES = (
     "torch",
     "transformers",
@@ -29,6 +31,12 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return by_name
+
+
+def environment(quantize: str) -> dict[str, Any]:
+    """Versions, device, and the precision that `quantize` comes to on it."""
+    about = device()
+    return versions() | {"device": about, "precision": precision(quantize, about["kind"])}
 
 
 def device() -> dict[str, Any]:

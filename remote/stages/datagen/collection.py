@@ -17,6 +17,7 @@ from .writer import Task, Writer, make_task
 
 ENOUGH = "enough pairs are kept"
 NO_ATTEMPTS = "max_attempts is reached"
+NO_SAMPLES = "every instruction had its samples_per_instruction"
 NO_TIME = "max_minutes are over"
 
 
@@ -42,8 +43,10 @@ class Collection:
             )
             if not complete:
                 return NO_TIME
-        enough = len(self.selection.kept) >= self.parameters.wanted
-        return ENOUGH if enough else NO_ATTEMPTS
+        if len(self.selection.kept) >= self.parameters.wanted:
+            return ENOUGH
+        spent = len(self.selection.judged) >= self.parameters.max_attempts
+        return NO_ATTEMPTS if spent else NO_SAMPLES
 
     def _tasks(self) -> list[Task]:
         """The next round, in the order of the prompts' lengths; it depends on the last one."""
@@ -57,7 +60,9 @@ class Collection:
     def _round(self) -> list[Instruction]:
         kept = Counter(judged.candidate.instruction.text for judged in self.selection.kept)
         room = self.parameters.max_attempts - len(self.selection.judged)
-        return next_round(self.train, self._attempts(), kept, self.parameters.wanted, room)
+        given, attempts = self.parameters, self._attempts()
+        limits = given.wanted, room, given.samples_per_instruction, given.at_least
+        return next_round(self.train, attempts, kept, *limits)
 
     def _attempts(self) -> Counter[str]:
         return Counter(judged.candidate.instruction.text for judged in self.selection.judged)

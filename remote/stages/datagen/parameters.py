@@ -17,7 +17,8 @@ class GenerateParameters:
     out: str = layout.DATA.as_posix()
     wanted: int = 1000  # pairs
     at_least: int = 800  # pairs, below which the stage fails
-    max_attempts: int = 3000  # responses generated in all
+    samples_per_instruction: int = 4  # responses at most
+    max_attempts: int = 12_000  # responses generated in all
     max_minutes: float = 0.0  # of generating in all; 0: no limit but the stage's own
     shots: int = 3  # solved examples in a prompt
     temperature: float = 0.7
@@ -27,13 +28,20 @@ class GenerateParameters:
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: transformers' own generation
     template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
-    verified_only: bool = False  # keep only what the verifier calls correct
+    verified_only: bool = True  # False: wrong ones fill up to at_least where the right are too few
     critic: bool = False  # ask the model itself, by the log-probabilities of two letters
     critic_margin: float = 0.0  # nats by which "right" must be ahead of "wrong"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("wanted", "at_least", "max_attempts", "shots", "batch"):
+        for name in (
+            "wanted",
+            "at_least",
+            "max_attempts",
+            "shots",
+            "batch",
+            "samples_per_instruction",
+        ):
             at_least(name, getattr(self, name), 1)
         at_least("max_new_tokens", self.max_new_tokens, 8)
         for name in ("max_minutes", "temperature", "seed"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..text.near_duplicates import normalised, overlaps
 from ..verification.instruction import Instruction
@@ -20,7 +20,7 @@ RULES = {
     MEASURED: "the instruction or a line of the response is, nearly is or holds an instruction of "
     "the held-out or development set",
     DUPLICATE: "instruction and response are there already",
-    WRONG: "the verifier says that it is wrong (only with verified_only)",
+    WRONG: "the verifier says that it is wrong",
     DOUBTED: "the critic's margin is below critic_margin (only with critic)",
 }
 PASSED = "pass"
@@ -71,6 +71,21 @@ class Selection:
         ]
         self.judged += new
         return new
+
+    def fill_up(self, count: int) -> int:
+        """Keeps wrong responses too until `count` are kept: the first to each instruction without
+        a right one, to which nothing else was objected. Returns how many."""
+        answered = {judged.candidate.instruction.text for judged in self.kept}
+        missing, filled = count - len(self.kept), 0
+        for place, judged in enumerate(self.judged):
+            text = judged.candidate.instruction.text
+            objections = {name for name, why in judged.verdicts.items() if why != PASSED}
+            if filled < missing and objections == {WRONG} and text not in answered:
+                verdicts = {name: why for name, why in judged.verdicts.items() if name != WRONG}
+                self.judged[place] = replace(judged, verdicts=verdicts)
+                answered.add(text)
+                filled += 1
+        return filled
 
     def _judge(self, candidate: Candidate, near: str | None) -> Judged:
         objections = {name: rule(candidate) for name, rule in FILTERS.items()}

@@ -21,7 +21,7 @@ from ..verification.statistics import FAIL, INCONCLUSIVE, PASS
 SYSTEMS = ("base", "few_shot", "sft", "dpo")
 GAINS = (("base", "sft"), ("base", "dpo"))  # must be improvements
 HARMS = (("few_shot", "dpo"), ("sft", "dpo"))  # must not be shown to be worse
-BY_TYPE = (*GAINS, ("sft", "dpo"))
+BY_TYPE = (*GAINS, ("sft", "dpo"), ("few_shot", "dpo"))
 LONG = 50  # characters that look like an answer
 SHOWN = 6  # samples of each sort in the report
 
@@ -36,12 +36,10 @@ class Rule:
     Attributes:
         minimum_lift: the share of success, from 0 to 1, that a gain must exceed.
         margin: the share by which no comparison may be shown to be worse.
-        seed: of the bootstrap.
     """
 
     minimum_lift: float = 0.05
     margin: float = 0.05
-    seed: int = 0
 
     @property
     def conditions(self) -> dict[str, str]:
@@ -80,7 +78,7 @@ def assess(
     comparisons = _comparisons(answers, rule)
     sampling = _sampling(sampled, rule)
     gates = _gates(comparisons, sampling, bool(disjointness["disjoint"]), rule)
-    gates += _above_trivial(answers, trivial or {}, rule)
+    gates += _above_trivial(answers, trivial or {})
     judged = statistics.worst([gate["verdict"] for gate in gates])
     return {
         "verdict": judged,
@@ -94,7 +92,7 @@ def assess(
         "systems": {name: _system(answers[name]) for name in SYSTEMS},
         "trivial": {name: table(records) for name, records in (trivial or {}).items()},
         "comparisons": comparisons,
-        "by_type": _by_type(answers, rule),
+        "by_type": _by_type(answers),
         "sampling": sampling,
         "disjointness": dict(disjointness),
     }
@@ -116,14 +114,12 @@ def pairs(answers: Answers, before: str, after: str, kind: str = "") -> list[tup
 def _comparisons(answers: Answers, rule: Rule) -> dict[str, Any]:
     gains = {
         name_of(before, after): statistics.improvement(
-            pairs(answers, before, after), rule.minimum_lift, rule.seed
+            pairs(answers, before, after), rule.minimum_lift
         )
         for before, after in GAINS
     }
     return gains | {
-        name_of(before, after): statistics.noninferior(
-            pairs(answers, before, after), rule.margin, rule.seed
-        )
+        name_of(before, after): statistics.noninferior(pairs(answers, before, after), rule.margin)
         for before, after in (*HARMS, ("few_shot", "sft"), ("base", "few_shot"))
     }
 
@@ -133,7 +129,7 @@ def _sampling(sampled: Sampled, rule: Rule) -> dict[str, Any] | None:
     if not sampled or not sampled["sft"]:
         return None
     both = list(zip(sampled["sft"], sampled["dpo"], strict=True))
-    return {"dpo_vs_sft": statistics.compare_rates(both, -rule.margin, rule.seed)}
+    return {"dpo_vs_sft": statistics.compare_rates(both, -rule.margin)}
 
 
 def _gates(
@@ -159,12 +155,12 @@ def _gates(
     return gates
 
 
-def _above_trivial(answers: Answers, trivial: Answers, rule: Rule) -> list[dict[str, Any]]:
+def _above_trivial(answers: Answers, trivial: Answers) -> list[dict[str, Any]]:
     """One gate for each way to answer without a model."""
     gates = []
     for name, records in trivial.items():
         both = pairs({**answers, name: records}, name, "dpo")
-        figures = statistics.improvement(both, 0.0, rule.seed)
+        figures = statistics.improvement(both, 0.0)
         text = f"{TITLES['dpo']} over {TRIVIAL_TITLES[name]}: {_words(figures)}"
         need = figures.get("n_to_settle")
         gates.append(_gate(f"dpo_vs_{name}", figures["verdict"], text, need))
@@ -217,6 +213,7 @@ def _system(records: Sequence[ResponseRecord]) -> dict[str, Any]:
     lengths = [len(record.response) for record in records]
     fluent = sum(1 for record in records if looks_fluent(record.response))
     return table(records) | {
+        "blank": sum(1 for record in records if not record.response.strip()),
         "mean_characters": sum(lengths) / len(lengths) if lengths else None,
         "looks_fluent": fluent / len(records) if records else None,
     }
@@ -227,12 +224,12 @@ def looks_fluent(response: str) -> bool:
     return len(response) > LONG and bool(re.search(r"[.!?]$", response.strip()))
 
 
-def _by_type(answers: Answers, rule: Rule) -> list[dict[str, Any]]:
+def _by_type(answers: Answers) -> list[dict[str, Any]]:
     """One row a type and comparison; `p_adjusted` by Benjamini-Hochberg over all rows."""
     rows = []
     for before, after in BY_TYPE:
         for kind in TYPES:
-            figures = statistics.compare(pairs(answers, before, after, kind), 0.0, rule.seed)
+            figures = statistics.compare(pairs(answers, before, after, kind), 0.0)
             names = ("n", "before", "after", "lost", "won", "lift", "low", "high", "p")
             row = {"type": kind, "comparison": name_of(before, after)}
             rows.append(row | {key: figures[key] for key in names})

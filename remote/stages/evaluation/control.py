@@ -17,7 +17,7 @@ from ..verification.instruction import Instruction
 from ..verification.scoring import judge
 
 WAYS = {"base": "raw", "few_shot": "few_shot"}  # system → its name in the control
-_SAME = "give stage1e the model, instructions and quantize of stage1a, or run both again"
+_SAME = "give stage1e the model and instructions of stage1a, or run both again"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,6 @@ def read_control(
     held_out: Sequence[Instruction],
     model: str,
     instructions: str,
-    quantize: str,
     *,
     version: int = 1,
     template: str = "plain",
@@ -54,12 +53,12 @@ def read_control(
     for name, wanted in (
         ("model", model),
         ("instructions", instructions),
-        ("quantize", quantize),
         ("template", template),
     ):
-        if settings.get(name) != wanted:
+        measured = settings.get(name, "plain" if name == "template" else None)
+        if measured != wanted:
             raise StageError(
-                f"{assessment}: the control was measured with {name} {settings.get(name)!r}, "
+                f"{assessment}: the control was measured with {name} {measured!r}, "
                 f"this stage has {wanted!r}",
                 remedy=_SAME,
             )

@@ -8,13 +8,15 @@ its ceiling after SFT.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ..common.decoding_pass import DecodingPass
 from ..common.records import ResponseRecord
 from ..instructions.instruction_set import InstructionSet
-from ..model.answering import DecodingPass
 from ..verification import statistics
 from ..verification.scoring import table
+from .chosen_answers import chosen_answers, gains_by_source
 
 SYSTEMS = ("sft", "dpo")
 PARTS = ("development", "held_out")
@@ -23,14 +25,16 @@ ROOM = 0.10  # what sampling costs SFT from which on DPO has to be better, not j
 Found = Mapping[DecodingPass, Sequence[ResponseRecord]]
 
 
-def assess(responses: Found, chosen: InstructionSet, margin: float, seed: int) -> dict[str, Any]:
+def assess(responses: Found, chosen: InstructionSet, margin: float, pairs: Path) -> dict[str, Any]:
     """{verdict, rule, both, development, held_out}: judged on both parts together, each beside it.
 
-    `found` has for each way one record an instruction.
+    `responses` has for each way one record an instruction; `pairs` is the file of what was learned
+    from, for `chosen_answers` and `gain_by_source`.
     """
     texts = {part: {instruction.text for instruction in getattr(chosen, part)} for part in PARTS}
     every = set().union(*texts.values())
-    both = _part(responses, every, margin, seed)
+    both = _part(responses, every, margin)
+    sources = chosen_answers(pairs)
     return {
         "verdict": statistics.worst([both["greedy"]["verdict"], both["sampled"]["verdict"]]),
         "rule": (
@@ -40,10 +44,14 @@ def assess(responses: Found, chosen: InstructionSet, margin: float, seed: int) -
         ),
         "margin": margin,
         "both": both,
-    } | {part: _part(responses, texts[part], margin, seed) for part in PARTS}
+        "chosen_answers": sources,
+        "gain_by_source": gains_by_source(
+            responses[DecodingPass("sft")], responses[DecodingPass("dpo")], sources["kinds"]
+        ),
+    } | {part: _part(responses, texts[part], margin) for part in PARTS}
 
 
-def _part(responses: Found, texts: set[str], margin: float, seed: int) -> dict[str, Any]:
+def _part(responses: Found, texts: set[str], margin: float) -> dict[str, Any]:
     rows = {
         way: [
             record
@@ -61,11 +69,9 @@ def _part(responses: Found, texts: set[str], margin: float, seed: int) -> dict[s
     }
     ceiling = sum(verdicts["sft"]) / len(pairs) if pairs else 0.0
     return {
-        "greedy": statistics.noninferior(pairs, margin, seed)
+        "greedy": statistics.noninferior(pairs, margin)
         | {name: table(greedy[name]) for name in SYSTEMS},
-        "sampled": sampled(
-            [*zip(shares["sft"], shares["dpo"], strict=True)], ceiling, margin, seed
-        ),
+        "sampled": sampled([*zip(shares["sft"], shares["dpo"], strict=True)], ceiling, margin),
     }
 
 
@@ -77,7 +83,7 @@ def _shares(passes: Sequence[Sequence[ResponseRecord]]) -> list[float]:
     ]
 
 
-def sampled(pairs: statistics.Rates, ceiling: float, margin: float, seed: int) -> dict[str, Any]:
+def sampled(pairs: statistics.Rates, ceiling: float, margin: float) -> dict[str, Any]:
     """Compares shares of correct samples; the threshold depends on the room that SFT left.
 
     That is how far SFT's sampled success lies below its greedy one, `ceiling`: what the model can
@@ -87,7 +93,7 @@ def sampled(pairs: statistics.Rates, ceiling: float, margin: float, seed: int) -
     room = ceiling - before
     better = room >= ROOM
     threshold = 0.0 if better else -margin
-    return statistics.compare_rates(pairs, threshold, seed) | {
+    return statistics.compare_rates(pairs, threshold) | {
         "room": room,
         "rule": (
             f"sampling costs SFT {room:.1%} of success; "

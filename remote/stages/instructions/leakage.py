@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +123,14 @@ def report(leakage: Leakage) -> dict[str, Any]:
 
 
 def check_files(
-    files: Mapping[Path, str], against: Measured, *, chat: bool = False
+    files: Mapping[Path, str], against: Measured, folder: Path = Path(), *, chat: bool = False
 ) -> dict[str, Any]:
-    """{disjoint, held_out, threshold, against: [one entry a file]}; `files` has the remedy for
-    each that is missing. Raises: StageError naming file and line."""
-    by_file = [find_leakage(path, remedy, against, chat=chat) for path, remedy in files.items()]
+    """{disjoint, held_out, threshold, against: [one entry a file]}; `files` below `folder` have
+    the remedy for each that is missing. Raises: StageError naming file and line."""
+    by_file = [
+        replace(find_leakage(folder / path, remedy, against, chat=chat), path=path)
+        for path, remedy in files.items()
+    ]
     return {
         "disjoint": not any(leakage.overlaps for leakage in by_file),
         "held_out": sum(map(len, against.values())),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..common.append_jsonl import ResumableRecords
+from ..common.decoding_pass import DecodingPass
 from ..common.metrics import MetricsLog
 from ..common.records import SystemResponse
 from ..common.signals import StopRequest
@@ -20,15 +21,6 @@ from .blank_answers import blank_cause
 
 if TYPE_CHECKING:  # torch is heavy
     from .sampling import Generated
-
-
-@dataclass(frozen=True)
-class DecodingPass:
-    """One pass of a system over the instructions; temperature 0 is greedy decoding."""
-
-    system: str  # the adapter's name
-    temperature: float = 0.0
-    sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ def answer(
     earlier = [SystemResponse.from_json(value) for value in stored.read()]
     done = {_key(record): record for record in earlier if record is not None}
     answers = _Answers(model, tokenizer, bounds, stored, log, stop, done)
-    answers.total = len(wanted) * len(held_out)
+    answers.total = len({*done, *((way, entry.text) for way in wanted for entry in held_out)})
     ordered = sorted(held_out, key=lambda instruction: (len(instruction.text), instruction.text))
     for system in dict.fromkeys(way.system for way in wanted):
         open_ = [

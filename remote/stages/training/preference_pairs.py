@@ -27,8 +27,21 @@ from ..verification.specification import check_specification
 from ..verification.verifier import Check, VerifierError
 
 SAMPLED, CORRUPTED = "sampled", "corruption"  # where a rejected answer is from
-GENERATED = "generated"  # where a chosen answer is from, if not CANONICAL
+GENERATED = "generated"  # where a chosen answer is from, if not SAMPLED or CANONICAL
 _TRIES = 20  # other answers that are tried as a wrong one
+
+
+class TooFewFailures(StageError):
+    """The SFT model fails too rarely; `pairs` are those that there are."""
+
+    def __init__(self, what: str, pairs: Sequence[PreferencePair]) -> None:
+        remedy = (
+            "the model may be too good for preferences to improve it; else raise temperature, "
+            "rounds, sample_budget or per_instruction, set corruption = true to fill the gap with "
+            "made-up failures, or lower least_pairs"
+        )
+        super().__init__(what, remedy=remedy)
+        self.pairs = tuple(pairs)
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,7 @@ def sampled_pairs(
     """Pairs whose rejected answer is a sampled one that is wrong, at most `pairs`.
 
     First one of each instruction, then a second of each, up to `per_instruction`; which ones are
-    left out is drawn by seed.
+    left out is drawn by seed, but chosen answers of the model's own go before canonical ones.
     """
     wrong: dict[str, dict[str, SystemResponse]] = {}
     for record in records:
@@ -128,6 +141,7 @@ def sampled_pairs(
             wrong.setdefault(record.instruction, {}).setdefault(record.response, record)
     draw = random.Random(parameters.seed)  # noqa: S311 - not a secret
     shuffled = draw.sample(candidates, len(candidates))
+    shuffled.sort(key=lambda candidate: candidate.source == CANONICAL)
     turns = [
         _sampled(candidate, record, parameters)
         for turn in range(parameters.per_instruction)
@@ -149,11 +163,10 @@ def fill_with_corruptions(
         made = _made_up(pairs, candidates, parameters, lacking)
     if len(made) < lacking:
         also = f" and {len(made)} could be made up" if parameters.corruption else ""
-        raise StageError(
-            f"{len(pairs)} failures of the SFT model in {parameters.rounds} samples of "
-            f"{len(candidates)} instructions{also}, {parameters.least_pairs} pairs are needed",
-            remedy="raise temperature, rounds or per_instruction; set corruption = true to fill "
-            "the gap with made-up failures; or lower least_pairs",
+        raise TooFewFailures(
+            f"{len(pairs)} failures of the SFT model that make a pair, of {len(candidates)} "
+            f"instructions{also}, {parameters.least_pairs} pairs are needed",
+            [*pairs, *made],
         )
     return [*pairs, *made]
 

@@ -178,13 +178,13 @@ def write_hyperparameters(
     parameters: TrainingParameters, data: dict[str, Any], result: dict[str, Any]
 ) -> dict[str, Any]:
     """Writes parameters, data, environment and result to hyperparameters.json; returns them."""
-    from ..common.versions import device, versions
+    from ..common.versions import environment
 
     document = {
         "schema": 1,
         "parameters": dataclasses.asdict(parameters),
         "data": {"path": parameters.data, "sha256": fingerprint(Path(parameters.data))} | data,
-        "environment": versions() | {"device": device()},
+        "environment": environment(parameters.quantize),
         "result": result,
     }
     write_atomically(

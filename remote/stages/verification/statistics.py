@@ -1,8 +1,8 @@
-"""Statistics of paired proportions, by statsmodels and scipy.
+"""Statistics of paired proportions, by the standard library.
 
 A pair is (before, after) for one instruction: whether each answer was correct, or what share of
-several samples was. Every interval is two-sided at `ALPHA`. The two libraries take seconds to
-import, so they are imported where they are used.
+several samples was. Every interval is two-sided at `ALPHA`. Nothing is drawn at random: the
+laptop computes from the same responses what the pod computed, figure by figure.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from . import distributions
+
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
 ALPHA = 0.05
 POWER = 0.8  # of the sample that would settle what this one does not
-RESAMPLES = 4999
 LEAST_RATES = 20  # instructions whose shares are compared
 MAX_SAMPLE = 1_000_000  # more instructions than this count as never
 
@@ -25,16 +26,17 @@ Rates = Sequence[tuple[float, float]]
 
 def wilson(successes: int, n: int, alpha: float = ALPHA) -> Interval:
     """Wilson's score interval (1927) of a proportion; (0, 1) for n = 0."""
-    from scipy.stats import binomtest
-
     if n == 0:
         return 0.0, 1.0
-    interval = binomtest(successes, n).proportion_ci(1 - alpha, method="wilson")
-    return _clipped(interval.low), _clipped(interval.high)
+    z = distributions.quantile(1 - alpha / 2)
+    middle = (successes + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(successes * (n - successes) / n + z * z / 4)
+    low = 0.0 if successes == 0 else _clipped(middle - half)
+    return low, 1.0 if successes == n else _clipped(middle + half)
 
 
 def _clipped(value: float) -> float:
-    return min(1.0, max(0.0, float(value)))
+    return min(1.0, max(0.0, value))
 
 
 def discordant(pairs: Pairs) -> tuple[int, int]:
@@ -46,43 +48,31 @@ def discordant(pairs: Pairs) -> tuple[int, int]:
 
 def mcnemar_exact(lost: int, won: int) -> float:
     """McNemar's exact two-sided p: as many are lost as won; 1 without discordant pairs."""
-    from statsmodels.stats.contingency_tables import mcnemar
-
-    return _clipped(mcnemar([[0, lost], [won, 0]], exact=True).pvalue)
+    return distributions.binomial_half_p(min(lost, won), lost + won)
 
 
 def cohens_h(before: float, after: float) -> float:
     """Cohen's h (1988), the effect size of two proportions; above 0 where `after` is higher."""
-    from statsmodels.stats.proportion import proportion_effectsize
-
-    return float(proportion_effectsize(after, before))
+    return 2 * (math.asin(math.sqrt(after)) - math.asin(math.sqrt(before)))
 
 
 def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
     """Each p adjusted by Benjamini and Hochberg (1995) over all of `ps`, in their order."""
-    from scipy.stats import false_discovery_control
+    order = sorted(range(len(ps)), key=lambda place: ps[place])
+    adjusted, least = [0.0] * len(ps), 1.0
+    for rank in range(len(ps), 0, -1):
+        place = order[rank - 1]
+        least = min(least, ps[place] * len(ps) / rank)
+        adjusted[place] = least
+    return adjusted
 
-    return [float(p) for p in false_discovery_control(list(ps), method="bh")] if ps else []
 
-
-def bootstrap_lift(pairs: Rates, seed: int = 0, alpha: float = ALPHA) -> Interval:
-    """Percentile bootstrap interval of mean(after) - mean(before); resamples instructions."""
-    import numpy
-    from scipy.stats import bootstrap
-
-    differences = numpy.array([float(after) - float(before) for before, after in pairs])
-    if len(differences) < 2:
+def bootstrap_lift(pairs: Rates, alpha: float = ALPHA) -> Interval:
+    """Percentile bootstrap interval of mean(after) - mean(before), over all resamples of pairs."""
+    if len(pairs) < 2:
         return -1.0, 1.0
-    interval = bootstrap(
-        (differences,),
-        numpy.mean,
-        n_resamples=RESAMPLES,
-        batch=500,
-        confidence_level=1 - alpha,
-        method="percentile",
-        rng=numpy.random.default_rng(seed),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+    differences = [float(after) - float(before) for before, after in pairs]
+    return distributions.resampled_mean(differences, alpha)
 
 
 def newcombe_lift(lost: int, won: int, n: int, alpha: float = ALPHA) -> Interval:
@@ -90,20 +80,18 @@ def newcombe_lift(lost: int, won: int, n: int, alpha: float = ALPHA) -> Interval
 
     It is wide for a small n, where the bootstrap of equal pairs has no width.
     """
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
     if n == 0:
         return -1.0, 1.0
-    low, high = confint_proportions_2indep(
-        won, n, lost, n, method="newcomb", compare="diff", alpha=alpha
-    )
-    return max(-1.0, float(low)), min(1.0, float(high))
+    before, after, lift = wilson(lost, n, alpha), wilson(won, n, alpha), (won - lost) / n
+    below = math.hypot(won / n - after[0], before[1] - lost / n)
+    above = math.hypot(after[1] - won / n, lost / n - before[0])
+    return max(-1.0, lift - below), min(1.0, lift + above)
 
 
-def lift_interval(pairs: Pairs, seed: int = 0, alpha: float = ALPHA) -> Interval:
+def lift_interval(pairs: Pairs, alpha: float = ALPHA) -> Interval:
     """The interval that verdicts use: the union of the bootstrap and Newcombe intervals."""
     lost, won = discordant(pairs)
-    drawn, scored = bootstrap_lift(pairs, seed, alpha), newcombe_lift(lost, won, len(pairs), alpha)
+    drawn, scored = bootstrap_lift(pairs, alpha), newcombe_lift(lost, won, len(pairs), alpha)
     return min(drawn[0], scored[0]), max(drawn[1], scored[1])
 
 
@@ -134,21 +122,20 @@ def sample_size_to_settle(lost: int, won: int, n: int, threshold: float) -> int 
 
     None where the lift is too close to the threshold for `MAX_SAMPLE` pairs.
     """
-    from statsmodels.stats.power import normal_sample_size_one_tail
-
     lift = (won - lost) / n if n else 0.0
     away = abs(lift - threshold)
     if away < 1e-6:
         return None
     lost_rate, won_rate = (lost + 0.5) / (n + 1), (won + 0.5) / (n + 1)
     spread = math.sqrt(lost_rate + won_rate - (won_rate - lost_rate) ** 2)
-    need = float(normal_sample_size_one_tail(away, POWER, ALPHA / 2, std_null=spread))
+    reach = distributions.quantile(1 - ALPHA / 2) + distributions.quantile(POWER)
+    need = (reach * spread / away) ** 2
     return max(n + 1, math.ceil(need)) if need <= MAX_SAMPLE else None
 
 
-def improvement(pairs: Pairs, minimum: float, seed: int = 0) -> dict[str, Any]:
+def improvement(pairs: Pairs, minimum: float) -> dict[str, Any]:
     """Tests whether `after` is better than `before` by more than `minimum`; `compare` with p."""
-    figures = compare(pairs, minimum, seed)
+    figures = compare(pairs, minimum)
     if figures["verdict"] == PASS and figures["p"] >= ALPHA:
         need = sample_size_to_settle(figures["lost"], figures["won"], len(pairs), 0.0)
         figures |= {"verdict": INCONCLUSIVE, "n_to_settle": need}
@@ -159,9 +146,9 @@ def improvement(pairs: Pairs, minimum: float, seed: int = 0) -> dict[str, Any]:
     return figures
 
 
-def noninferior(pairs: Pairs, margin: float, seed: int = 0) -> dict[str, Any]:
+def noninferior(pairs: Pairs, margin: float) -> dict[str, Any]:
     """Tests that `after` is not worse than `before` by `margin` or more; see `compare`."""
-    figures = compare(pairs, -margin, seed)
+    figures = compare(pairs, -margin)
     figures["margin"] = margin
     figures["rule"] = (
         f"PASS when the interval of the lift lies above {-margin:+g} (above 0 where no more than "
@@ -170,7 +157,7 @@ def noninferior(pairs: Pairs, margin: float, seed: int = 0) -> dict[str, Any]:
     return figures
 
 
-def compare(pairs: Pairs, threshold: float, seed: int = 0) -> dict[str, Any]:
+def compare(pairs: Pairs, threshold: float) -> dict[str, Any]:
     """One paired comparison as a JSON object: counts, rates, lift, interval, p, verdict.
 
     `low` and `high` are `lift_interval`; `n_to_settle` is there when the verdict is INCONCLUSIVE.
@@ -178,8 +165,8 @@ def compare(pairs: Pairs, threshold: float, seed: int = 0) -> dict[str, Any]:
     n = len(pairs)
     lost, won = discordant(pairs)
     before, after = (sum(1 for pair in pairs if pair[side]) for side in (0, 1))
-    drawn = bootstrap_lift(pairs, seed)
-    low, high = lift_interval(pairs, seed)
+    drawn = bootstrap_lift(pairs)
+    low, high = lift_interval(pairs)
     judged = verdict(low, high, threshold, before / n if n else None)
     over = bar(threshold, before / n if n else None)
     need = sample_size_to_settle(lost, won, n, over) if judged == INCONCLUSIVE else None
@@ -202,17 +189,15 @@ def compare(pairs: Pairs, threshold: float, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def compare_rates(pairs: Rates, threshold: float, seed: int = 0) -> dict[str, Any]:
+def compare_rates(pairs: Rates, threshold: float) -> dict[str, Any]:
     """Like `compare`, for the share of correct samples an instruction; p by Wilcoxon (1945).
 
     Fewer than LEAST_RATES instructions are INCONCLUSIVE: the bootstrap of a few equal shares has no
     width, and no other interval of shares guards it.
     """
-    from scipy.stats import wilcoxon
-
     n = len(pairs)
     moved = [after - before for before, after in pairs if after != before]
-    low, high = bootstrap_lift(pairs, seed)
+    low, high = bootstrap_lift(pairs)
     means = [sum(pair[side] for pair in pairs) / n if n else None for side in (0, 1)]
     return {
         "n": n,
@@ -223,7 +208,7 @@ def compare_rates(pairs: Rates, threshold: float, seed: int = 0) -> dict[str, An
         "lift": sum(moved) / n if n else None,
         "low": low,
         "high": high,
-        "p": _clipped(wilcoxon(moved).pvalue) if moved else 1.0,
+        "p": distributions.signed_rank_p(moved),
         "threshold": threshold,
         "verdict": verdict(low, high, threshold, means[0]) if n >= LEAST_RATES else INCONCLUSIVE,
     }

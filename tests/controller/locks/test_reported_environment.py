@@ -10,7 +10,7 @@ import pytest
 
 from controller.locks.reported_environment import MAX_TEXT, read_environment
 from remote.contract import FileEntry, Manifest
-from remote.stages.baseline import environment
+from remote.stages.common.versions import environment
 from remote.stages.generate import GenerateParameters, settings
 
 SAID = {"python": "3.12", "torch": "2.9", "device": {"kind": "cuda", "name": "H100", "driver": "5"}}
@@ -50,7 +50,7 @@ def test_versions_and_device_are_found_where_the_stages_write_them(
 def test_what_the_stages_say_of_themselves_is_kept_as_it_is(tmp_path: Path) -> None:
     """The real records, of this machine: Python, the training stack as far as it is here."""
     pytest.importorskip("torch")
-    said = environment()
+    said = environment("auto")
 
     assert found(tmp_path / "a", {"a.json": {"environment": said}}) == said
     assert found(tmp_path / "b", {"b.json": {"settings": settings(GenerateParameters())}}) == said

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from jobs.catalog import load_stages
+from jobs.criteria import Verdict, evaluate
 from remote.stages.common.failure import StageError
 from remote.stages.common.parameters import DpoParameters
 from remote.stages.common.records import PreferencePair
@@ -336,13 +338,18 @@ def test_template_text_in_an_instruction_ends_the_stage(
 
 
 def test_too_few_failures_end_the_stage(trained: Path, tuned: Path, tmp_path: Path) -> None:
-    """Fewer failures than pairs needed, and none may be made up: an error before any training."""
+    """Fewer failures than pairs needed, and none may be made up: nothing is trained, and the
+    criterion says how often the model failed."""
     folder = sampled(trained, tuned, tmp_path / "few")
-    with pytest.raises(StageError, match=r"failures of the SFT model in 1 samples"):
-        dpo_here(folder, pairs=5000, least_pairs=5000, corruption=False)
+    assert dpo_here(folder, pairs=5000, least_pairs=5000, corruption=False) == 0
+    criteria = [one for one in load_stages({})["stage1d"].criteria if one.key == "outcome"]
+    (found,) = evaluate(criteria, folder)
 
-    assert not (folder / DPO / "training_log.jsonl").exists()
-    assert not (folder / PAIRS).exists()
+    assert found.status is Verdict.FAIL
+    assert "too few" in found.detail
+    assert "failures of the SFT model" in found.detail
+    assert not (folder / DPO / "adapter_model.safetensors").exists()
+    assert len(lines(folder / PAIRS)) > 10
 
 
 def test_divergence_ends_the_stage(trained: Path, tuned: Path, tmp_path: Path) -> None:

@@ -20,10 +20,12 @@ from controller.reports.figures import figures
 from controller.reports.html_page import page as page_of
 from controller.reports.markdown_page import text as text_of
 from jobs.catalog import load_stages
+from jobs.criteria import Finding
 from jobs.criteria import evaluate as judge
 from remote.stages import baseline, evaluate, sft
 from remote.stages.baseline import BaselineParameters
 from remote.stages.common.append_jsonl import ResumableRecords
+from remote.stages.common.decoding_pass import DecodingPass
 from remote.stages.common.failure import StageError
 from remote.stages.common.metrics import MetricsLog
 from remote.stages.common.parameters import SftParameters, parse
@@ -31,7 +33,7 @@ from remote.stages.common.signals import StopRequest
 from remote.stages.evaluate import EvaluateParameters
 from remote.stages.instructions.sets import load
 from remote.stages.model import adapters
-from remote.stages.model.answering import DecodingPass, GenerationLimits, answer
+from remote.stages.model.answering import GenerationLimits, answer
 from remote.stages.model.loading import load_tokenizer, resolve
 from remote.stages.text.prompts import bare
 from tests.support import training_stack
@@ -171,10 +173,15 @@ def edit(path: Path, line: int, change: Callable[[dict[str, Any]], Any]) -> None
     path.write_text("\n".join(lines) + "\n")
 
 
+def judged(folder: Path, **parameters: Any) -> list[Finding]:
+    """The criteria of stage1e as the laptop judges them."""
+    stage = load_stages({"stage1e": {"parameters": PARAMETERS | parameters}})["stage1e"]
+    return list(judge(stage.criteria, folder, answer_key(stage, folder)))
+
+
 def test_trained_adapters_pass(finished: Path) -> None:
     """Base 20 %, both adapters far above: every criterion of stage1e holds on the files."""
-    stage = load_stages({"stage1e": {"parameters": {"instructions": "small"}}})["stage1e"]
-    findings = judge(stage.criteria, finished, answer_key(stage, finished))
+    findings = judged(finished)
     found = report(finished)
 
     assert [(one.criterion, one.detail) for one in findings if one.status != "PASS"] == []
@@ -259,7 +266,7 @@ def test_useless_training_does_not_pass(work: Path) -> None:
     found = report(work)
     assert found["verdict"] == "FAIL"
     assert found["comparisons"]["sft_vs_base"]["lift"] == 0
-    findings = judge(load_stages({})["stage1e"].criteria, work)
+    findings = judged(work, samples=0)
     assert next(one.status for one in findings) == "FAIL"
 
 
@@ -272,9 +279,7 @@ def test_held_out_items_in_the_training_data_fail(work: Path) -> None:
     assert (found["verdict"], found["disjoint"]) == ("FAIL", False)
     assert found["disjointness"]["against"][0]["exact"] == 1
     assert found["disjointness"]["against"][0]["examples"][0]["where"] == f"{DATA}, line 7"
-    findings = {
-        one.criterion: one.status for one in judge(load_stages({})["stage1e"].criteria, work)
-    }
+    findings = {one.criterion: one.status for one in judged(work, samples=0)}
     assert findings["no held-out item was learned from"] == "FAIL"
 
 
@@ -421,7 +426,14 @@ SPOILED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a control of another model": (lambda: _settings(model="other"), r"with model 'other'"),
     "a control of another set": (lambda: _settings(instructions="x"), r"with instructions 'x'"),
-    "a control in other bits": (lambda: _settings(quantize="nf4"), r"with quantize 'nf4'"),
+    "a control in other bits": (
+        lambda: _json(ASSESSMENT, environment={"precision": "nf4"}),
+        r"stage1a ran on the base in nf4, stage1e would run in fp32",
+    ),
+    "an adapter trained in other bits": (
+        lambda: _json(f"{SFT}/hyperparameters.json", environment={"precision": "bf16"}),
+        r"stage1c ran on the base in bf16, stage1e would run in fp32",
+    ),
     "a control without bounds": (lambda: _settings(max_new_tokens="40"), r"max_new_tokens is '40'"),
     "an assessment that is none": (
         lambda: Path(ASSESSMENT).write_text("[" * 10_000),

@@ -191,12 +191,12 @@ def test_sampling_counts_by_instruction() -> None:
 
 
 def test_every_type_is_reported_and_adjusted_together() -> None:
-    """Four types in three comparisons; no adjusted p is below its own."""
+    """Four types in four comparisons; no adjusted p is below its own."""
     found = judge(answers(sft=almost(20), dpo=almost(20)))
     rows = found["by_type"]
 
     assert {row["type"] for row in rows} == set(TYPES)
-    assert len(rows) == 12
+    assert len(rows) == 16
     assert all(row["p_adjusted"] >= row["p"] for row in rows)
     assert all(
         found["systems"][name]["types"][kind]["n"] for name in found["systems"] for kind in TYPES

@@ -102,5 +102,5 @@ def test_a_control_of_another_version_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StageError, match="version 1 of the instructions"):
         read_control(
-            (), "m", "english", "none", version=VERSIONS["english"], assessment=path, responses=path
+            (), "m", "english", version=VERSIONS["english"], assessment=path, responses=path
         )
