@@ -28,7 +28,9 @@ class Rates:
     prefill: float
     decode: float
     step: float  # one decoding step with few rows
-    update: float  # one optimizer step, at least
+    sft_update: float  # one optimizer step, at least
+    dpo_update: float
+    reference_pass: float  # of DPO's reference on one batch, at least
     source: str  # measured | derived
 
 
@@ -61,7 +63,9 @@ def rates_of(gpu: str, model: Architecture, *, plain: bool = False) -> Rates:
         prefill=answer["prefill"] * compute / size,
         decode=answer["decode"] * bandwidth / size,
         step=answer["step"] / bandwidth * size,
-        update=train["update"] / compute * size,
+        sft_update=train["sft_update"] / bandwidth * size,
+        dpo_update=train["dpo_update"] / bandwidth * size,
+        reference_pass=train["pass"] / bandwidth * size,
         source=MEASURED if gpu == data["reference"] and size == 1.0 and not plain else DERIVED,
     )
 
@@ -100,8 +104,8 @@ def published_gb(model: Architecture) -> float:
 def pod_seconds(download_gb: float) -> float:
     """What every pod takes once: boot, environment, and the download of a model."""
     pod = table()["pod"]
-    seconds = pod["boot"] + pod["environment"] + download_gb / pod["download_gb_per_second"]
-    return float(seconds)
+    begin = pod["boot"] + pod["environment"] + pod["first_process"]
+    return float(begin + download_gb / pod["download_gb_per_second"])
 
 
 def efficiency(kind: str, count: int) -> float:

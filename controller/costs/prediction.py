@@ -37,7 +37,9 @@ def predict(
     phases = work.phases * start["phase"] * min(1.0, relative_size(model))
     begin = start[work.start] + load_seconds(model, quantized)
     tokens, seconds = (
-        (work.training_tokens, training) if work.training else (work.answer_tokens, answering)
+        (work.training_tokens, training)
+        if work.training
+        else (work.answer_tokens + work.both_answer_tokens, answering)
     )
     return Prediction(
         hours=(begin + phases + answering + training) / 3600,
@@ -48,9 +50,10 @@ def predict(
 
 def _answering_seconds(work: StageWork, rates: Rates) -> float:
     """All rows at full width, then the tail of each phase, when few rows are left."""
+    both = float(table()["start"]["both_adapters"])
     return (
-        work.prompt_tokens / rates.prefill
-        + work.answer_tokens / rates.decode
+        (work.prompt_tokens + both * work.both_prompt_tokens) / rates.prefill
+        + (work.answer_tokens + both * work.both_answer_tokens) / rates.decode
         + work.tail_steps * rates.step
     )
 
@@ -58,9 +61,12 @@ def _answering_seconds(work: StageWork, rates: Rates) -> float:
 def _training_seconds(work: StageWork, rates: Rates) -> float:
     if not work.training:
         return 0.0
-    rate = rates.sft if work.training == "sft" else rates.dpo
-    steps = max(work.training_tokens / rate, work.updates * rates.update)
-    return steps + work.reference_tokens / rates.prefill
+    sft = work.training == "sft"
+    rate, least = (rates.sft, rates.sft_update) if sft else (rates.dpo, rates.dpo_update)
+    reference = max(
+        work.reference_tokens / rates.prefill, work.reference_passes * rates.reference_pass
+    )
+    return max(work.training_tokens / rate, work.updates * least) + reference
 
 
 def corrected(prediction: Prediction, factor: float, *, same_type: bool) -> Prediction:

@@ -52,11 +52,14 @@ class StageWork:
     phases: int  # times that answers are generated
     prompt_tokens: float = 0.0
     answer_tokens: float = 0.0
+    both_prompt_tokens: float = 0.0  # of answers with the adapters of 1C and 1D loaded
+    both_answer_tokens: float = 0.0
     tail_steps: float = 0.0  # decoding steps until the last rows of each phase end
     training: str = ""  # sft | dpo
     training_tokens: float = 0.0
     updates: int = 0  # optimizer steps
-    reference_tokens: float = 0.0  # passed once without training
+    reference_tokens: float = 0.0  # of DPO's pairs, passed once without training
+    reference_passes: int = 0  # batches of them
 
 
 Parameters = Mapping[str, object]
@@ -129,14 +132,17 @@ def _dpo(given: Parameters, amounts: DataAmounts) -> StageWork:
     training_tokens, updates = _training(given, tokens, pairs / update)
     return StageWork(
         start="preference",
-        phases=rounds + 1,
-        prompt_tokens=(sampled + compared) * amounts.prompt_tokens,
-        answer_tokens=(sampled + compared) * mean,
+        phases=rounds + 2,  # both adapters answer apart
+        prompt_tokens=sampled * amounts.prompt_tokens,
+        answer_tokens=sampled * mean,
+        both_prompt_tokens=compared * amounts.prompt_tokens,
+        both_answer_tokens=compared * mean,
         tail_steps=rounds * _longest(mean, amounts.train, most) + _longest(mean, compared, most),
         training="dpo",
         training_tokens=training_tokens,
         updates=updates,
         reference_tokens=tokens,
+        reference_passes=math.ceil(pairs / update),
     )
 
 
@@ -145,9 +151,9 @@ def _evaluate(given: Parameters, amounts: DataAmounts) -> StageWork:
     mean = table()["answers"]["sft"]
     return StageWork(
         start="adapters",
-        phases=1,
-        prompt_tokens=count * amounts.prompt_tokens,
-        answer_tokens=count * mean,
+        phases=2,
+        both_prompt_tokens=count * amounts.prompt_tokens,
+        both_answer_tokens=count * mean,
         tail_steps=_longest(mean, count, RESPONSE_TOKENS),
     )
 

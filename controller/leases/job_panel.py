@@ -131,8 +131,7 @@ def money_line(observation: Observation, quoted: Quoted, measured: Measured) -> 
     """Dollars so far, expected and at worst; and how long ago the pod answered."""
     words = [f"{usd(observation.local.spent_usd)} so far"]
     if (paced := usd_by_pace(observation, quoted, measured.steps)) is not None:
-        planned = f" ({usd(quoted.expected_usd)} planned)" if quoted.expected_usd else ""
-        words.append(f"{usd(paced)} expected by its pace{planned}")
+        words.append(f"{usd(paced)} by its pace")  # the line has to fit 80 columns
     elif quoted.expected_usd is not None:
         words.append(f"{usd(quoted.expected_usd)} expected")
     if quoted.worst_usd is not None:

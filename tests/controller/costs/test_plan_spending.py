@@ -16,7 +16,7 @@ from tests.support.laptop import Laptop
 HOUR = 3_600_000  # milliseconds
 
 
-def test_the_plan_is_an_hour_of_one_l40s() -> None:
+def test_the_plan_is_an_hour_and_a_quarter_of_one_l40s() -> None:
     """All five stages, in order, at the price of the GPU that their hours are of."""
     stages = load_stages({})
     found = json.loads(
@@ -24,7 +24,7 @@ def test_the_plan_is_an_hour_of_one_l40s() -> None:
     )
 
     assert [one["name"] for one in found["stages"]] == [f"stage1{letter}" for letter in "abcde"]
-    assert found["plan"] == {"hours": 1.0, "usd": 0.86, "usd_per_hour": 0.86}
+    assert found["plan"] == {"hours": 1.25, "usd": 1.075, "usd_per_hour": 0.86}
     assert (found["stage"], found["run"], found["usd_per_hour"]) == (
         "stage1e",
         "stage1e-0001",
