@@ -104,8 +104,13 @@ def published_gb(model: Architecture) -> float:
 def pod_seconds(download_gb: float) -> float:
     """What every pod takes once: boot, environment, and the download of a model."""
     pod = table()["pod"]
-    begin = pod["boot"] + pod["environment"] + pod["first_process"]
-    return float(begin + download_gb / pod["download_gb_per_second"])
+    return float(pod["boot"] + pod["environment"]) + first_job_seconds(download_gb)
+
+
+def first_job_seconds(download_gb: float) -> float:
+    """What the first job on a pod takes besides: a cold disk, and the download of a model."""
+    pod = table()["pod"]
+    return float(pod["first_process"] + download_gb / pod["download_gb_per_second"])
 
 
 def efficiency(kind: str, count: int) -> float:

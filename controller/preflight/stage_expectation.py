@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from controller.costs.expectation import DEFINED, Expectation, StageModel
-from controller.costs.gpu_rates import pod_seconds, published_gb
+from controller.costs.gpu_rates import first_job_seconds, published_gb
 from controller.costs.stage_work import work_of
+from controller.planner.gpu_memory import SMALL
 from controller.planner.pod_spec import Shape
 from controller.preflight.earlier_times import earlier_runs
 from controller.preflight.stage_amounts import amounts_of, model_of
@@ -59,8 +60,8 @@ def _stage_model(project: Project, stage: Stage) -> StageModel:
 def _factors(project: Project, stage: Stage, model: StageModel) -> Mapping[str, float]:
     """Measured over predicted time of the newest run on each type, the newest run first.
 
-    A job that is the first on its pod downloads the model; a delay that this explains counts as
-    none, since it is expected of every pod besides.
+    The first job on a pod reads a cold disk and downloads the model; a delay that this explains
+    counts as none, since it is expected of every pod besides.
     """
     factors: dict[str, float] = {}
     for run in earlier_runs(project.root, project.runs, stage.name):
@@ -74,8 +75,9 @@ def _factors(project: Project, stage: Stage, model: StageModel) -> Mapping[str, 
         earlier = replace(model, work=work, model=shape, quantized=quantized, plain=plain)
         prediction = earlier.on(run.gpu)
         if prediction.source != DEFINED:
-            seconds, download = 3600 * prediction.hours, pod_seconds(published_gb(shape))
-            measured = max(min(run.seconds, seconds), run.seconds - download)
+            seconds = 3600 * prediction.hours
+            delay = first_job_seconds(published_gb(shape) if _from_hub(project, then) else 0.0)
+            measured = max(min(run.seconds, seconds), run.seconds - delay)
             factors[run.gpu] = min(MOST_FACTOR, max(1 / MOST_FACTOR, measured / seconds))
     return factors
 
@@ -88,8 +90,12 @@ def _download_gb(
     there = {run.spec.get("stage", {}).get("parameters", {}).get("model") for run in volume_runs}
     sizes = [0.0]
     for stage, model in zip(stages, models, strict=True):
-        name = stage.parameters.get("model")
-        local = name == "small" or (isinstance(name, str) and (project.root / name).is_dir())
-        if model.model is not None and not local and name not in there:
+        missing = stage.parameters.get("model") not in there
+        if model.model is not None and missing and _from_hub(project, stage):
             sizes.append(published_gb(model.model))
     return max(sizes)
+
+
+def _from_hub(project: Project, stage: Stage) -> bool:
+    name = stage.parameters.get("model")
+    return isinstance(name, str) and name != SMALL and not (project.root / name).is_dir()
