@@ -17,6 +17,7 @@ from controller.cli.options import (
     provider_of,
     wide_option,
 )
+from controller.cli.plan_costs import expected_document, show_offers, show_stages
 from controller.errors import BudgetRefused, Locked, NoCapacity
 from controller.providers.offers import priced
 from controller.terminal import formatting as words
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from controller.project.project import Project
     from controller.providers.base import Provider
     from jobs.stage import Stage
-
-MOST = 8  # rows of offers shown; --json has all of them
 
 
 UPLINK = 100e6 / 8  # bytes per second that the plan assumes
@@ -170,7 +169,9 @@ def _document(preview: RunPreview) -> dict[str, object]:
         quote = preview.quote
         worst = {**vars(quote.worst), "usd": quote.worst.usd}
         best = {"best": quote.best, "dearest": quote.dearest}
-        document["quote"] = {**vars(quote), **best, "worst": worst}
+        figures = {name: value for name, value in vars(quote).items() if name != "expectation"}
+        document["quote"] = {**figures, **best, "worst": worst}
+        document["expected"] = expected_document(quote)
     return document
 
 
@@ -231,32 +232,10 @@ def _show(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
         terminal.prose(f"  secrets that its jobs receive: {preview.secrets}")
     if preview.balance_usd is not None:
         terminal.prose(f"  balance {words.usd(preview.balance_usd)}")
-    _offers(terminal, preview, all_)
+    show_stages(terminal, preview)
+    show_offers(terminal, preview, all_)
     _obstacles(terminal, preview)
     terminal.prose("")
-
-
-def _offers(terminal: Terminal, preview: RunPreview, all_: bool) -> None:
-    quote = preview.quote
-    rows: list[Sequence[object]] = [
-        (f"  {rank}", o.name, o.memory_gb, f"{o.usd_per_hour:.3f}", o.availability, "")
-        for rank, o in enumerate(quote.offers if quote else (), 1)
-    ]
-    refused: list[Sequence[object]] = [
-        ("  -", r.offer.name, r.offer.memory_gb, f"{r.offer.usd_per_hour:.3f}", "", r.reason)
-        for r in preview.rejected
-    ]
-    hidden = 0 if all_ else max(0, len(rows) - MOST) + max(0, len(refused) - 2)
-    if not all_:
-        last = [rows[quote.offers.index(quote.dearest)]] if quote else []
-        shown = rows[:MOST]
-        if last and last[0] not in shown:  # the worst case is of this one
-            shown = [*rows[: MOST - 1], *last]
-        rows, refused = shown, refused[:2]
-    columns = ("  TRY", "TYPE", "GB", "$/H", "AVAILABLE", "NOT ACCEPTED")
-    terminal.table(columns, [*rows, *refused], prose=("NOT ACCEPTED",))
-    if hidden:
-        terminal.prose(f"  and {hidden} more: podctl plan {' '.join(preview.stages)} --offers")
 
 
 def _obstacles(terminal: Terminal, preview: RunPreview) -> None:

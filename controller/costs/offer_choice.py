@@ -1,8 +1,9 @@
-"""Which of the offers that a stage accepts a lease may take, by price and worst case. Pure.
+"""Which of the offers that a stage accepts a lease may take, by cost and worst case. Pure.
 
-An offer is left out when it costs more than a multiple of the cheapest one, or when its worst case
-does not fit the balance or the budget. A lease is refused only when the cheapest offer does not
-fit; stock plays no part in this.
+An offer is left out when its worst case does not fit the balance or the budget, or when it costs
+more than a multiple of the cheapest one that fits: for the stages, where their hours are predicted
+for each type of GPU, else an hour. A lease is refused only when no offer fits; stock plays no part
+in this.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class OfferChoice:
     offers: tuple[Offer, ...]
     dropped: tuple[Rejection, ...] = ()
     refusal: str = ""
+    most_stage_usd: float | None = None  # expected, of an offer that is taken; None: by the hour
 
 
 def choose_offers(
@@ -52,31 +54,42 @@ def choose_offers(
     worst_of: Callable[[float], WorstCase],
     funds: Funds,
     max_price_ratio: float,
+    stage_usd: Callable[[Offer], float] | None = None,
 ) -> OfferChoice:
-    """Divide `offers`, of which there is at least one; `worst_of` maps USD per hour to a sum."""
-    cheapest = min(offers, key=lambda offer: (offer.usd_per_hour, offer.id))
-    most = cheapest.usd_per_hour * max_price_ratio
+    """Divide `offers`, of which there is at least one; `worst_of` maps USD per hour to a sum.
+
+    `stage_usd` is what an offer is expected to cost for the stages; None compares prices per hour.
+    """
+    refusals = {id(offer): funds.refusal(worst_of(offer.usd_per_hour)) for offer in offers}
+    fitting = [offer for offer in offers if not refusals[id(offer)]]
+    cost_of = stage_usd or _usd_per_hour
+    most = max_price_ratio * min(cost_of(offer) for offer in fitting or offers)
     kept, dropped = [], []
     for offer in offers:
-        if reason := _why_dropped(offer, most, worst_of, funds, max_price_ratio):
+        reason = _too_dear(cost_of(offer), most, max_price_ratio, per_hour=stage_usd is None)
+        if reason := reason or refusals[id(offer)]:
             dropped.append(Rejection(offer, reason))
         else:
             kept.append(offer)
-    if kept:  # a worst case grows with the price, so the cheapest is among them
-        return OfferChoice(tuple(kept), tuple(dropped))
-    rest = tuple(one for one in dropped if one.offer is not cheapest)
-    why = funds.refusal(worst_of(cheapest.usd_per_hour))
+    if kept:
+        return OfferChoice(
+            tuple(kept), tuple(dropped), most_stage_usd=None if stage_usd is None else most
+        )
+    cheapest = min(offers, key=lambda offer: (offer.usd_per_hour, offer.id))
+    rest = tuple(rejection for rejection in dropped if rejection.offer is not cheapest)
+    why = refusals[id(cheapest)]
     return OfferChoice((cheapest,), rest, f"{why} ({priced(cheapest)}, the cheapest offer)")
 
 
-def _why_dropped(
-    offer: Offer,
-    most: float,
-    worst_of: Callable[[float], WorstCase],
-    funds: Funds,
-    max_price_ratio: float,
-) -> str:
-    """Empty when the lease may take the offer."""
-    if offer.usd_per_hour > most + ROUNDING_USD:
-        return f"over ${most:.2f}/h, {max_price_ratio:g} x the cheapest (max_price_ratio)"
-    return funds.refusal(worst_of(offer.usd_per_hour))
+def _usd_per_hour(offer: Offer) -> float:
+    return offer.usd_per_hour
+
+
+def _too_dear(usd: float, most: float, max_price_ratio: float, *, per_hour: bool) -> str:
+    """Empty when the offer costs `most` or less."""
+    if usd <= most + ROUNDING_USD:
+        return ""
+    times = f"{max_price_ratio:g} x the cheapest (max_price_ratio)"
+    if per_hour:
+        return f"over ${most:.2f}/h, {times}"
+    return f"about ${usd:.2f} for the stages, over ${most:.2f}, {times}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from controller.costs.pricing import Spending, spending_by_subject
@@ -15,7 +16,18 @@ from jobs.stage import Stage
 from state.interval import Total
 
 PATH = ".podctl/plan_so_far.json"  # inside the work folder
-USD_PER_HOUR = 1.74  # for which the plan that comes with podctl was estimated
+USD_PER_HOUR = 0.86  # of one L40S, for which the `hours` of podctl's own stages are predicted
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What was predicted of a stage on the GPU that its newest run has; tokens per second."""
+
+    hours: float
+    usd_per_hour: float  # as it was quoted
+    source: str  # as `Prediction.source`
+    planned_speed: float | None = None
+    speed: float | None = None  # measured by the stage
 
 
 def document(
@@ -27,19 +39,23 @@ def document(
     *,
     usd_per_hour: float,
     at: float,
+    expected: Mapping[str, Expected] | None = None,
 ) -> bytes:
     """One JSON object: the plan's estimate, and each stage on the way to `stage`, in plan order.
 
     `spent` are the ledger's totals by stage, `usages` summaries of samples by stage,
-    `usd_per_hour` what the pod costs now and `at` the moment, in Unix seconds.
+    `usd_per_hour` what the pod costs now and `at` the moment, in Unix seconds. `expected` has what
+    was predicted, and measured, of the stages that ran.
     """
+    known = expected or {}
     wanted = _on_the_way(stages, stage)
     spending_of = {row.subject: row for row in spending_by_subject(spent)}
     stages_ahead = [stage for name, stage in stages.items() if name in wanted]
     rows = [
-        _row(stage, spending_of.get(stage.name), usages.get(stage.name)) for stage in stages_ahead
+        _row(stage, spending_of.get(stage.name), usages.get(stage.name), known.get(stage.name))
+        for stage in stages_ahead
     ]
-    total = sum(planned_hours(stage) for stage in stages_ahead)
+    hours, usd = (sum(float(row[key]) for row in rows) for key in ("plan_hours", "plan_usd"))
     plan_total = {
         "schema": 1,
         "at": at,
@@ -47,22 +63,31 @@ def document(
         "stage": stage,
         "usd_per_hour": usd_per_hour,
         "plan": {
-            "hours": total,
-            "usd": round(total * USD_PER_HOUR, 2),
-            "usd_per_hour": USD_PER_HOUR,
+            "hours": round(hours, 6),
+            "usd": round(usd, 4),
+            "usd_per_hour": round(usd / hours, 4) if hours else USD_PER_HOUR,
         },
         "stages": rows,
     }
     return json.dumps(plan_total, indent=1, allow_nan=False).encode() + b"\n"
 
 
-def _row(stage: Stage, paid: Spending | None, usage: Any) -> dict[str, Any]:
-    hours = planned_hours(stage)
+def _row(
+    stage: Stage, paid: Spending | None, usage: Any, expected: Expected | None
+) -> dict[str, Any]:
+    """With a prediction at the price that was paid; else the definition's, at the plan's price."""
+    hours, rate = planned_hours(stage), USD_PER_HOUR
+    if expected is not None:
+        hours = expected.hours
+        rate = paid.compute_usd / paid.hours if paid and paid.hours else expected.usd_per_hour
     return {
         "name": stage.name,
         "title": stage.title,
-        "plan_hours": hours,
-        "plan_usd": round(hours * USD_PER_HOUR, 2),
+        "plan_hours": round(hours, 6),
+        "plan_usd": round(hours * rate, 4),
+        "plan_source": expected.source if expected else "hours",
+        "plan_tokens_per_second": expected.planned_speed if expected else None,
+        "tokens_per_second": expected.speed if expected else None,
         "hours": round(paid.hours, 6) if paid else 0.0,
         "usd": round(paid.usd, 6) if paid else 0.0,
         "usage": usage,

@@ -24,6 +24,7 @@ NETWORK_BULK_GB = 1000.0
 
 PODS_PAID = 2.0  # pods' worst cases that one lease may cost at most
 BALANCE_MARGIN = 1.5  # times the worst case that the balance must cover
+PROBE_STEPS = 20  # of a job, or a quarter of fewer, after which its own pace counts
 MIN_SHOWN_USD = 0.005  # smaller amounts are shown as $0.00, so they are left out
 GUARD_SLACK_HOURS = 20 / 60  # the guard's own retries, when the provider does not take the stop
 
@@ -99,9 +100,16 @@ def expected_usd(
     return hours * (usd_per_hour + running_disk_rate(disk_gb, volume_gb))
 
 
+def probed(step: int | None, max_steps: int | None) -> bool:
+    """Whether a job's pace is known well enough to correct what was expected of it."""
+    if not step or not max_steps or step < 0 or max_steps < 0:
+        return False
+    return step >= min(PROBE_STEPS, max_steps / 4)
+
+
 def remaining_hours(step: int | None, max_steps: int | None, elapsed: float) -> float | None:
     """From measured progress: `elapsed` hours for `step` of `max_steps`. None when unknown."""
-    if not step or not max_steps or step < 0 or max_steps < 0 or elapsed <= 0:
+    if not step or not max_steps or not probed(step, max_steps) or elapsed <= 0:
         return None
     return elapsed * max(0, max_steps - step) / step
 
@@ -168,6 +176,7 @@ class Forecast:
     volume_gb: float = 0.0
     remaining_hours: float | None = None  # measured, while it runs
     finished: bool = False  # locked: nothing more is spent on it
+    phased: bool = False  # the job counts the steps of each of its phases apart
 
 
 def estimate_usd(forecast: Forecast, spent_usd: float) -> float | None:
@@ -180,9 +189,11 @@ def estimate_usd(forecast: Forecast, spent_usd: float) -> float | None:
     if forecast.usd_per_hour is None:
         return None
     sizes = (forecast.disk_gb, forecast.volume_gb)
-    if forecast.remaining_hours is not None:
-        return spent_usd + expected_usd(forecast.remaining_hours, forecast.usd_per_hour, *sizes)
-    return max(spent_usd, expected_usd(forecast.hours, forecast.usd_per_hour, *sizes))
+    planned = expected_usd(forecast.hours, forecast.usd_per_hour, *sizes)
+    if forecast.remaining_hours is None:
+        return max(spent_usd, planned)
+    left = expected_usd(forecast.remaining_hours, forecast.usd_per_hour, *sizes)
+    return max(spent_usd + left, planned if forecast.phased else 0.0)
 
 
 @dataclass(frozen=True)

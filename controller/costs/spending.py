@@ -102,7 +102,7 @@ def _estimate(
     if row.subject in locked:
         return row.usd
     pinned: dict[str, Any] = run.spec.get("stage", {}) if run else {}
-    hours = pinned.get("hours")
+    hours = run.spec.get("predicted_hours", pinned.get("hours")) if run else None
     rate = row.compute_usd / row.hours if row.hours else None
     if run is None or not isinstance(hours, (int, float)):
         return None
@@ -119,5 +119,6 @@ def _estimate(
         volume_gb=float(need.get("volume_gb") or 0),
         remaining_hours=left,
         finished=False,
+        phased="predicted_hours" in run.spec,
     )
     return estimate_usd(forecast, row.usd)

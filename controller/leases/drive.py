@@ -126,7 +126,11 @@ def drive_lease(
 def _quoted(session: ProjectSession, lease: Lease) -> Quoted:
     """What the lease was expected to cost; leases of earlier versions lack some figures."""
     opened = terms(session.journal, lease)
-    return Quoted(opened.get("expected_usd"), opened.get("worst_usd"))
+    rows = session.journal.runs(lease=lease.id)
+    hours = {
+        row.stage: row.spec["predicted_hours"] for row in rows if "predicted_hours" in row.spec
+    }
+    return Quoted(opened.get("expected_usd"), opened.get("worst_usd"), hours)
 
 
 def _job_output(project: Project, options: RunOptions) -> JobOutput | None:

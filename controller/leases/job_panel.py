@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from controller.costs.pricing import probed
 from controller.engine.last_seen import short_line
 from controller.planner.job_progress import JobProgress, Steps, figure_words, figures_told, span
 from controller.planner.lease_state import RunFacts
@@ -27,6 +28,9 @@ class Quoted:
 
     expected_usd: float | None = None
     worst_usd: float | None = None
+    # Stage → its expected hours, as it was opened, of those that podctl predicts. Such a stage has
+    # several phases, each with steps of its own.
+    hours: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Measured:
     started_at: float | None = None  # by the clock of `Observation.now`: when it began to run
     looked_at: float | None = None  # when the pod answered last
     pulled: tuple[int, int] = (0, 0)  # files and bytes that were downloaded while it runs
+    steps: Steps | None = None
 
 
 def run_lines(observation: Observation, state: str, *, unicode: bool) -> list[PanelLine]:
@@ -125,7 +130,9 @@ def _machine_line(status: Status, measured: Measured) -> PanelLine:
 def money_line(observation: Observation, quoted: Quoted, measured: Measured) -> PanelLine:
     """Dollars so far, expected and at worst; and how long ago the pod answered."""
     words = [f"{usd(observation.local.spent_usd)} so far"]
-    if quoted.expected_usd is not None:
+    if (paced := usd_by_pace(observation, quoted, measured.steps)) is not None:
+        words.append(f"{usd(paced)} by its pace")  # the line has to fit 80 columns
+    elif quoted.expected_usd is not None:
         words.append(f"{usd(quoted.expected_usd)} expected")
     if quoted.worst_usd is not None:
         words.append(f"{usd(quoted.worst_usd)} worst case")
@@ -135,6 +142,25 @@ def money_line(observation: Observation, quoted: Quoted, measured: Measured) -> 
         style = "yellow" if ago > LATE_SECONDS else "dim"
         line.append(Span(f"{GAP}last look {span(ago)} ago", style))
     return line
+
+
+def usd_by_pace(observation: Observation, quoted: Quoted, steps: Steps | None) -> float | None:
+    """Cost of the lease as its job's own pace has it; None before its first steps are measured.
+
+    A stage of several phases is not expected to cost less than planned: steps of the later ones
+    are unknown.
+    """
+    run, rate = observation.lease.current, observation.lease.quoted_usd_per_hour
+    if run is None or steps is None or not rate or not probed(steps.step, steps.max_steps):
+        return None
+    waiting = [other for other in observation.lease.wanted if other.outcome is None]
+    later = [other.stage for other in waiting if other.run != run.run]
+    if steps.seconds_left is None or any(stage not in quoted.hours for stage in later):
+        return None
+    hours = steps.seconds_left / 3600 + sum(quoted.hours[stage] for stage in later)
+    paced = observation.local.spent_usd + hours * rate
+    planned = quoted.expected_usd or 0.0
+    return max(paced, planned) if run.stage in quoted.hours else paced
 
 
 def transfer_panel(text: str) -> Sequence[PanelLine]:

@@ -32,9 +32,18 @@ def lease_policy(
         wait_since=float(data.get("wait_since") or 0.0),
         wait_until=float(data.get("wait_until") or 0.0),
         dropped_offers=frozenset(data.get("dropped", ())),
+        stage_hours=_stage_hours(data),
+        slow_offers=frozenset(data.get("too_slow", ())),
+        max_stage_usd=data.get("max_stage_usd"),
         replacement_budget_usd=most - data["worst_usd"] if "worst_usd" in data else None,
     )
     return replace(policy, **policy_delays(provider))
+
+
+def _stage_hours(data: Mapping[str, Any]) -> dict[str, float]:
+    """As the lease was opened; none where its stages were not predicted."""
+    recorded = data.get("max_stage_usd") is not None and data.get("expected")
+    return {str(gpu): float(hours) for gpu, hours in recorded["hours"].items()} if recorded else {}
 
 
 def with_stages(policy: Policy, stages: Iterable[Stage]) -> Policy:

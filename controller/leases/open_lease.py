@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from controller.costs.expectation import DEFINED
 from controller.costs.offer_choice import Funds
 from controller.costs.pricing import Budget
 from controller.diagnostics import drill_results as proof
@@ -18,6 +19,7 @@ from controller.leases.reserved import reserved
 from controller.locks import certificate
 from controller.planner.lease_state import Step
 from controller.preflight import pins
+from controller.preflight.stage_expectation import expectation_of
 from controller.project import consent
 from controller.providers.offers import priced
 from jobs.stage import Stage
@@ -46,7 +48,10 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     held = None
     if resting is not None:
         held = (resting.lease_state.offer, resting.lease_state.offer_count)
-    quoted = quote(context.provider, stages, context.shape, session.policy({}), funds, held)
+    expected = expectation_of(context.project, stages, context.shape)
+    quoted = quote(
+        context.provider, stages, context.shape, session.policy({}), funds, held, expected
+    )
     check_budget(context.project, quoted)
     resting = _unless_dropped(session, resting, quoted)
     models, remarks = pins.pinned_models(
@@ -66,6 +71,9 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
         "expected_usd": before + quoted.expected_usd,
         "most_usd": before + quoted.most_usd,
         "dearest": quoted.dearest.usd_per_hour,
+        "expected": expected.document((*quoted.offers, *(one.offer for one in quoted.dropped))),
+        "too_slow": list(quoted.too_slow),
+        "max_stage_usd": quoted.most_stage_usd,
         "dropped": sorted({dropped.offer.id for dropped in quoted.dropped}),
         "on_success": options.disposal or pod.on_success,
         "on_failure": options.disposal or pod.on_failure,
@@ -78,7 +86,10 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
         "resume": options.resume,
     }
     more = {pins.MODELS: models, **context.project.changes.record}
-    runs = [(stage.name, pinned(stage, context.shape) | more) for stage in stages]
+    runs = [
+        (stage.name, pinned(stage, context.shape) | more | hours)
+        for stage, hours in zip(stages, _predicted(quoted), strict=True)
+    ]
     if resting is None:
         name = session.journal.open_lease(terms, runs)
     else:
@@ -87,6 +98,14 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     opened = session.journal.lease(name)
     assert opened is not None
     return opened
+
+
+def _predicted(quoted: Quote) -> list[dict[str, float]]:
+    """For each stage, what its run's record says of its hours; empty where `hours` count."""
+    return [
+        {} if prediction.source == DEFINED else {"predicted_hours": prediction.hours}
+        for prediction in quoted.expectation.on(quoted.best.id)
+    ]
 
 
 def wait_terms(options: RunOptions, now: float) -> dict[str, float]:

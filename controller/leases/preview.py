@@ -19,6 +19,7 @@ from controller.preflight import hardware as hardware_check
 from controller.preflight import pins
 from controller.preflight.obstacles import Findings, examine, unmade_inputs, unmet_needs
 from controller.preflight.program import command_text
+from controller.preflight.stage_expectation import expectation_of
 from controller.preflight.volume_place import at_volume
 from controller.project import consent
 from controller.project.installer_settings import applies, settings_of
@@ -139,7 +140,8 @@ def _preview(
     offered, unfit = None, ""
     try:
         understood = hardware_check.check(project, provider, group, shape)
-        offered = quote(provider, group, shape, policy, funds)
+        expected = expectation_of(project, group, shape)
+        offered = quote(provider, group, shape, policy, funds, expectation=expected)
     except NoCapacity as error:
         unfit = error.cause
     need = order.hardware(group, shape)
@@ -160,7 +162,7 @@ def _preview(
         needs=needs,
         missing=missing,
         found=found,
-        hours=sum(stage.hours for stage in group),
+        hours=offered.hours if offered else sum(stage.hours for stage in group),
         max_hours=sum(stage.max_hours for stage in group),
         gpu_memory_gb=need.min_gpu_memory_gb,
         min_cuda=need.min_cuda,

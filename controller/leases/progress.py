@@ -139,8 +139,10 @@ class View:
             self._losses = [*self._losses[1 - MOST_LOSSES :], progress.loss]
 
     def _measured(self) -> Measured:
-        losses = tuple(self._losses)
-        return Measured(self._pace, losses, self._running_since, self._looked_at, self._pulled)
+        seen, status = self._seen, self._status
+        steps = self._pace.steps(status.progress, seen.now) if seen and status else None
+        times = self._running_since, self._looked_at
+        return Measured(self._pace, tuple(self._losses), *times, self._pulled, steps)
 
     # -- what is shown ---------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ and one more worst case stay within `Quote.most_usd`. So that sum holds, and is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from controller.costs.expectation import Expectation, by_definition
 from controller.costs.offer_choice import Funds, choose_offers
 from controller.costs.pricing import WorstCase, expected_usd, worst_case
 from controller.errors import BudgetRefused, NoCapacity
@@ -44,16 +45,19 @@ class Quote:
 
     offers: tuple[Offer, ...]
     hours: float
-    expected_usd: float  # with the cheapest available offer
+    expected_usd: float  # with the first available offer
     worst: WorstCase  # of one pod, the dearest that may be tried
     most_usd: float  # of the whole lease, with what podctl does when a pod fails
     counted: bool = True  # a volume keeps the guard's count over restarts, and what a job wrote
     dropped: tuple[Rejection, ...] = ()  # accepted by the stages, and too expensive
+    too_slow: tuple[str, ...] = ()  # of the dropped, ids of those that would use up max_hours
     refusal: str = ""  # why not even the cheapest offer may be rented
+    expectation: Expectation = field(default_factory=lambda: Expectation(()))
+    most_stage_usd: float | None = None  # of compute; None: the stages are not predicted
 
     @property
     def best(self) -> Offer:
-        """The cheapest available offer; the cheapest at all when none is."""
+        """The available offer that is cheapest for the stages; of all when none is available."""
         return next(
             (offer for offer in self.offers if offer.availability != "NONE"), self.offers[0]
         )
@@ -93,9 +97,10 @@ class Quote:
         if not self.dropped:
             return ""
         count = len(self.dropped)
-        first = min(self.dropped, key=lambda dropped: dropped.offer.usd_per_hour)
+        first = min(self.dropped, key=lambda dropped: self.expectation.usd(dropped.offer))
+        dearer = "" if self.expectation.predicted else "dearer "  # an hour
         return (
-            f"{count} dearer {'offer is' if count == 1 else 'offers are'} left out, from "
+            f"{count} {dearer}{'offer is' if count == 1 else 'offers are'} left out, from "
             f"{priced(first.offer)}: {first.reason}"
         )
 
@@ -117,10 +122,12 @@ def quote(
     policy: Policy,
     funds: Funds,
     held: tuple[str | None, int] | None = None,
+    expectation: Expectation | None = None,
 ) -> Quote:
     """Ask the provider for prices, and leave out the offers that `funds` cannot bear.
 
     `held` is offer and count of a parked pod, which may be had though the offer has no stock.
+    Without an `expectation` the stages' own `hours` count, on every offer.
 
     Raises: NoCapacity when nothing that the stages accept is in the catalog; ProviderError.
     """
@@ -136,11 +143,19 @@ def quote(
     offers = tuple(
         _in_stock(offer) if (offer.id, offer.count) == held else offer for offer in offers
     )
+    expected = expectation or by_definition(stages)
     worst_of = worst_cases(stages, shape, policy)
-    choice = choose_offers(offers, worst_of, funds, stages[0].hardware.max_price_ratio)
+    ratio, usd_of = stages[0].hardware.max_price_ratio, expected.usd if expected.predicted else None
+    ranked = expected.ranked(offers)
+    slow = tuple(offer for offer in ranked if expected.too_slow(offer.id))
+    choice = choose_offers(
+        [offer for offer in ranked if offer not in slow] or ranked, worst_of, funds, ratio, usd_of
+    )
+    if choice.refusal or len(slow) == len(ranked):  # a prediction alone refuses nothing
+        slow, choice = (), choose_offers(ranked, worst_of, funds, ratio, usd_of)
     tried = _tried(choice.offers)
     worst = worst_of(max(offer.usd_per_hour for offer in tried))
-    hours = sum(stage.hours for stage in stages)
+    hours = expected.hours(tried[0].id)
     sizes = _disk_gb(stages, shape), order.volume_gb(stages, shape)
     return Quote(
         offers=choice.offers,
@@ -149,9 +164,16 @@ def quote(
         worst=worst,
         most_usd=funds.most_usd(worst),
         counted=order.outlives_stop(stages, shape),
-        dropped=choice.dropped,
+        dropped=(*choice.dropped, *_too_slow(slow, expected)),
+        too_slow=tuple(offer.id for offer in slow),
         refusal=choice.refusal,
+        expectation=expected,
+        most_stage_usd=choice.most_stage_usd,
     )
+
+
+def _too_slow(slow: Sequence[Offer], expected: Expectation) -> tuple[Rejection, ...]:
+    return tuple(Rejection(offer, expected.too_slow(offer.id)) for offer in slow)
 
 
 def worst_cases(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from remote.contract import GuardReport
 
@@ -59,6 +60,10 @@ class Policy:
     )
     # Ids of offers that were dropped before renting: taken only at or under the price above.
     dropped_offers: frozenset[str] = frozenset()
+    # Expected hours of the lease by offer id; empty: offers are tried by their price per hour.
+    stage_hours: Mapping[str, float] = field(default_factory=dict)
+    slow_offers: frozenset[str] = frozenset()  # ids; a stage would use up its max_hours there
+    max_stage_usd: float | None = None  # dearer offers by those hours are not tried
     # Largest sum spent before another pod or another start; None: no limit.
     replacement_budget_usd: float | None = None
     wait_since: float = 0.0  # Unix seconds: podctl waits for capacity from here on,
@@ -67,6 +72,10 @@ class Policy:
     stops_itself: bool = (
         False  # a drill has shown that pods of this account and image stop themselves
     )
+
+    def hours_on(self, offer: str) -> float:
+        """Expected hours on an offer; the longest that are known for one without a prediction."""
+        return self.stage_hours.get(offer, max(self.stage_hours.values(), default=1.0))
 
     def trusts(self, guard: GuardReport | None) -> bool:
         """Whether a pod with this guard ends its own billing without podctl.

@@ -20,6 +20,7 @@ from controller.planner.lease_state import SUPERSEDED, LeaseState, RunFacts
 from controller.planner.observation import Listing, Observation
 from controller.planner.policy import Policy
 from controller.providers.base import Offer, Pod
+from controller.providers.offers import by_stage_usd
 
 TOO_DEAR = "one more could exceed the worst case that was printed before renting"
 
@@ -166,7 +167,8 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
             return Wait(policy.ask_again, "for the provider's offers", until)
         return _unquoted(observation, policy)
     refused = {offer for offer, _ in lease_state.tried}
-    available = [offer for offer in observation.provider.offers if offer.availability != "NONE"]
+    offers = by_stage_usd(observation.provider.offers, policy.hours_on)
+    available = [offer for offer in offers if offer.availability != "NONE"]
     for offer in available:
         if offer.id not in refused and _within_quote(offer, policy):
             return Create(offer)
@@ -180,9 +182,12 @@ def _next_offer(observation: Observation, policy: Policy, current: RunFacts | No
 
 def _within_quote(offer: Offer, policy: Policy) -> bool:
     """Whether the printed worst case covers the offer, and it was not dropped for its price."""
-    most = policy.max_offer_usd_per_hour or math.inf
+    if offer.id in policy.slow_offers:
+        return False
+    most, most_usd = policy.max_offer_usd_per_hour or math.inf, policy.max_stage_usd or math.inf
     tolerance = 1.0 if offer.id in policy.dropped_offers else policy.price_tolerance
-    return offer.usd_per_hour <= most * tolerance
+    stage_usd = offer.usd_per_hour * policy.hours_on(offer.id)
+    return offer.usd_per_hour <= most * tolerance and stage_usd <= most_usd * tolerance
 
 
 def _left_out(count: int, policy: Policy) -> str:

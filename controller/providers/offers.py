@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from controller.providers import prices
@@ -60,6 +60,24 @@ def by_price(offers: Iterable[Offer]) -> tuple[Offer, ...]:
         sorted(
             offers,
             key=lambda offer: (offer.availability == NONE, offer.usd_per_hour, offer.id),
+        )
+    )
+
+
+def by_stage_usd(offers: Iterable[Offer], hours_of: Callable[[str], float]) -> tuple[Offer, ...]:
+    """The cheapest for its hours first, then the cheaper an hour; availability NONE comes last.
+
+    `hours_of` gives the expected hours by an offer's id; with equal hours this is `by_price`.
+    """
+    return tuple(
+        sorted(
+            offers,
+            key=lambda offer: (
+                offer.availability == NONE,
+                hours_of(offer.id) * offer.usd_per_hour,
+                offer.usd_per_hour,
+                offer.id,
+            ),
         )
     )
 

@@ -219,16 +219,19 @@ def _spending(report: Report) -> Section:
     hours, usd = (
         sum(float(stage.get(key) or 0) for stage in spending["stages"]) for key in ("hours", "usd")
     )
-    planned = (f"{plan.get('hours', 0):g}", f"{hours:.3g}", f"${plan.get('usd', 0):.2f}")
-    rows.append(("all", *planned, f"${usd:.4f}", "", "", "", ""))
+    planned = (f"{plan.get('hours', 0):.3g}", f"{hours:.3g}", f"${plan.get('usd', 0):.2f}")
+    rows.append(("all", *planned, f"${usd:.4f}", *[""] * 7))
     words = (
-        f"The plan expects {plan.get('hours', 0):g} hours and ${plan.get('usd', 0):.2f} at "
-        f"${plan.get('usd_per_hour', 0):.2f} an hour. Spent is podctl's ledger when this stage was "
-        "sent to its pod; this stage's own row is counted on until the report was written, and "
-        "its true cost stands in its certificate."
+        f"Predicted were {plan.get('hours', 0):.3g} hours and ${plan.get('usd', 0):.2f} at "
+        f"${plan.get('usd_per_hour', 0):.2f} an hour, without boot, environment and download, "
+        "which the measured hours contain. A prediction's source is a measured rate, one derived "
+        "from it, an earlier run of this project, or the stage's hours. Spent is podctl's ledger "
+        "when this stage was sent to its pod; this stage's own row is counted on until the report "
+        "was written, and its true cost stands in its certificate."
     )
-    head = ("stage", "planned h", "measured h", "planned", "spent", "CPU mean", "GPU mean")
-    table = Table((*head, "GPU memory", "memory"), tuple(rows))
+    head = ("stage", "predicted h", "measured h", "predicted", "spent", "source")
+    more = ("predicted tokens/s", "measured tokens/s", "CPU mean", "GPU mean")
+    table = Table((*head, *more, "GPU memory", "memory"), tuple(rows))
     return Section(title, (words,), (table,), ("cost", "usage"))
 
 
@@ -239,12 +242,19 @@ def _cost_row(stage: Mapping[str, Any]) -> tuple[str, ...]:
         spread = usage.get(key)
         return f"{float(spread[of]):.3g} {unit}" if isinstance(spread, dict) else UNKNOWN
 
+    def speed(key: str) -> str:
+        value = stage.get(key)
+        return f"{float(value):,.0f}" if isinstance(value, int | float) else UNKNOWN
+
     return (
         str(stage["name"]) + (" (this run)" if stage.get("unfinished") else ""),
-        f"{float(stage.get('plan_hours') or 0):g}",
+        f"{float(stage.get('plan_hours') or 0):.3g}",
         f"{float(stage.get('hours') or 0):.3g}",
         f"${float(stage.get('plan_usd') or 0):.2f}",
         f"${float(stage.get('usd') or 0):.4f}",
+        str(stage.get("plan_source") or UNKNOWN),
+        speed("plan_tokens_per_second"),
+        speed("tokens_per_second"),
         most("cpu_percent", "%", "mean"),
         most("gpu_percent", "%", "mean"),
         most("gpu_memory_gb", "GB", "max"),

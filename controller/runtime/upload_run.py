@@ -19,6 +19,7 @@ from controller.project.run_folder import SAMPLES, Order, RunFolder
 from controller.project.stages import declared_inputs
 from controller.runtime.resume import leftovers
 from controller.runtime.run_context import RunContext
+from controller.runtime.stage_predictions import expected_of
 from controller.ssh.stream import CommandFailed
 from controller.terminal import formatting
 from controller.transfer import snapshot
@@ -195,6 +196,7 @@ def _so_far(context: RunContext, run: str, folder: RunFolder) -> bytes:
             {name: _usage(context, name) for name in stages},
             usd_per_hour=sum(total.usd_per_hour_now for total in rates),
             at=now,
+            expected=expected_of(context.project, context.journal, stages),
         )
         folder.keep(document.name, content)
     return document.read_bytes()

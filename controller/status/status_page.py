@@ -218,10 +218,9 @@ def _planned(page_rows: Sequence[Row]) -> str:
         return ""
     spent = sum(row.spent_usd for row in ours)
     return (
-        f"The plan expects {hours:g} h and about ${hours * USD_PER_HOUR:.0f} at "
-        f"${USD_PER_HOUR:.2f}/h for these stages, with Qwen2.5-32B; {_usd(spent)} has been spent "
-        "on them "
-        "so far."
+        f"The plan expects {hours:.3g} h and about ${hours * USD_PER_HOUR:.2f} at "
+        f"${USD_PER_HOUR:.2f}/h for these stages, with Qwen2.5-32B on an L40S; "
+        f"{_usd(spent)} has been spent on them so far."
     )
 
 

@@ -57,8 +57,24 @@ def main() -> int:
                 )
     say("\n| what | median | from … to | |\n| --- | --- | --- | --- |")
     say("\n".join(row.line for row in rows))
+    say(predicted(device()["name"], options.shape))
     say(f"{time.monotonic() - began:.0f} s in all")
     return 0 if all(row.values for row in rows) else 1
+
+
+def predicted(device_name: str, shape: str) -> str:
+    """The rates that `podctl plan` expects of the device, to compare with the table."""
+    from controller.costs.gpu_rates import known, rates_of
+    from controller.planner.gpu_memory import architecture
+
+    model = architecture("Qwen/Qwen2.5-32B")
+    if shape != "32b" or model is None or not known(device_name):
+        return f"podctl plan has no rates of {device_name} at this shape"
+    rates = rates_of(device_name, model)
+    return (
+        f"podctl plan expects ({rates.source}): SFT {rates.sft:,.0f}, DPO {rates.dpo:,.0f}, "
+        f"prefill {rates.prefill:,.0f}, decoding {rates.decode:,.0f} tokens/s"
+    )
 
 
 def _options() -> argparse.Namespace:

@@ -16,11 +16,11 @@ OWN = {
 
 
 def test_plan_is_complete_and_in_order() -> None:
-    """Five stages of 13 hours come with podctl, each after what it needs."""
+    """Five stages of an hour and a quarter come with podctl, each after what it needs."""
     stages = load_stages({})
 
     assert list(stages) == ["stage1a", "stage1b", "stage1c", "stage1d", "stage1e"]
-    assert sum(stage.hours for stage in stages.values()) == pytest.approx(13)
+    assert sum(stage.hours for stage in stages.values()) == pytest.approx(1.25)
     assert stages["stage1c"].inputs == ("data/stage1/sft_training_data.jsonl",)
     assert stages["stage1c"].parameters["learning_rate"] == 2e-4
 

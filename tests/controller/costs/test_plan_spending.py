@@ -16,15 +16,15 @@ from tests.support.laptop import Laptop
 HOUR = 3_600_000  # milliseconds
 
 
-def test_the_plan_is_thirteen_hours_and_its_price_is_as_published() -> None:
-    """All five stages, in order, at the rate the plan was made for: 13 hours, about 23 dollars."""
+def test_the_plan_is_an_hour_and_a_quarter_of_one_l40s() -> None:
+    """All five stages, in order, at the price of the GPU that their hours are of."""
     stages = load_stages({})
     found = json.loads(
         document(stages, "stage1e", "stage1e-0001", [], {}, usd_per_hour=0.86, at=1.0)
     )
 
     assert [one["name"] for one in found["stages"]] == [f"stage1{letter}" for letter in "abcde"]
-    assert found["plan"] == {"hours": 13.0, "usd": 22.62, "usd_per_hour": 1.74}
+    assert found["plan"] == {"hours": 1.25, "usd": 1.075, "usd_per_hour": 0.86}
     assert (found["stage"], found["run"], found["usd_per_hour"]) == (
         "stage1e",
         "stage1e-0001",
@@ -61,7 +61,7 @@ def test_a_smaller_project_is_compared_with_the_same_plan() -> None:
     small = load_stages({"stage1c": {"hours": 0.01}})
     found = json.loads(document(small, "stage1c", "r", [], {}, usd_per_hour=1, at=1))
 
-    assert found["stages"][-1]["plan_hours"] == 3.0
+    assert found["stages"][-1]["plan_hours"] == 0.1
 
 
 def test_samples_are_summed_up() -> None:

@@ -141,6 +141,7 @@ def test_estimate_follows_what_is_known() -> None:
     assert estimate_usd(Forecast(2.0, 3.0), 0.0) == 6.0
     assert estimate_usd(Forecast(2.0, 3.0), 9.0) == 9.0  # never less than was spent
     assert estimate_usd(Forecast(2.0, 3.0, remaining_hours=0.5), 4.0) == 5.5
+    assert estimate_usd(Forecast(2.0, 3.0, remaining_hours=0.5, phased=True), 1.0) == 6.0
     assert estimate_usd(Forecast(2.0, None, finished=True), 4.25) == 4.25
 
 
@@ -148,6 +149,8 @@ def test_progress_tells_the_rest() -> None:
     """25 of 100 steps in half an hour leave an hour and a half; nothing measured says nothing."""
     assert remaining_hours(25, 100, 0.5) == pytest.approx(1.5)
     assert remaining_hours(120, 100, 0.5) == 0.0
+    assert remaining_hours(19, 100, 0.5) is None  # the first 20 steps are a probe
+    assert remaining_hours(1, 4, 0.5) == pytest.approx(1.5)  # or a quarter of fewer
     for step, most, elapsed in ((None, 100, 1), (5, None, 1), (0, 100, 1), (5, 100, 0), (-1, 5, 1)):
         assert remaining_hours(step, most, elapsed) is None
 

@@ -11,10 +11,17 @@ from controller.agent import log_times
 from controller.cli.logs import seconds_of
 from controller.errors import UsageError
 from controller.leases.job_output import EARLIER_LINES, MOST_LINES, JobOutput
-from controller.leases.job_panel import Measured, Quoted, job_lines, money_line, run_lines
+from controller.leases.job_panel import (
+    Measured,
+    Quoted,
+    job_lines,
+    money_line,
+    run_lines,
+    usd_by_pace,
+)
 from controller.leases.passed_report import folders_of, next_command
 from controller.locks.certificate import Artifact
-from controller.planner.job_progress import JobProgress
+from controller.planner.job_progress import JobProgress, Steps
 from controller.planner.lease_state import LeaseState, RunFacts
 from controller.planner.observation import LocalObservation, Observation
 from controller.terminal.panel import Bar, PanelLine, Span
@@ -122,6 +129,29 @@ def test_the_view_has_stages_steps_load_and_money() -> None:
         "$0.50 so far, $2.00 expected, $9.00 worst case  last look 40 s ago"
     )
     assert text(money_line(observation, Quoted(), measured)).startswith("$0.50 so far  last")
+
+
+def test_the_pace_of_the_first_steps_corrects_the_expected_cost() -> None:
+    """20 steps, or a quarter of fewer, and the price of the pod; a stage that counts the steps of
+    each phase apart is not expected below what was predicted, and waiting stages are added."""
+    runs = (RunFacts("b-0001", "b", started=True), RunFacts("c-0001", "c"))
+    lease = LeaseState("l0001", runs, quoted_usd_per_hour=3.6)
+    observation = Observation(lease=lease, now=100.0, local=LocalObservation(spent_usd=0.5))
+
+    def paced(step: int, **hours: float) -> float | None:
+        steps = Steps(step, 1000, "log", 1.0, None, 300.0)
+        return usd_by_pace(observation, Quoted(2.0, 9.0, hours), steps)
+
+    assert paced(19, c=1.0) is None
+    assert paced(400) is None  # nothing is known of the stage that waits
+    assert paced(400, c=1.0) == pytest.approx(0.5 + 0.6 + 3.6)
+    assert paced(900, b=0.5, c=0.0) == 2.0
+    assert paced(900, c=0.0) == pytest.approx(0.6)
+    steps = Steps(400, 1000, "log", 1.0, None, 300.0)
+    measured = Measured(JobProgress(), steps=steps)
+    assert text(money_line(observation, Quoted(2.0, 9.0, {"c": 1.0}), measured)) == (
+        "$0.50 so far, $4.70 by its pace, $9.00 worst case"
+    )
 
 
 def stage(name: str, *needs: str) -> Stage:

@@ -132,11 +132,11 @@ def test_the_sum_adds_what_was_measured_to_what_is_expected() -> None:
 
 
 def test_the_plans_estimate_is_told_beside_what_was_spent() -> None:
-    """13 hours and about $23, as the plan that comes with podctl has it."""
+    """13 hours of an L40S, as the plan that comes with podctl has it."""
     hours = {"stage1a": 1.5, "stage1b": 4.0, "stage1c": 7.5}
     text = render(page(planned=hours, spent={"stage1a": 0.004, "stage1b": 1.0}))
 
-    assert "The plan expects 13 h and about $23 at $1.74/h" in text
+    assert "The plan expects 13 h and about $11.18 at $0.86/h" in text
     assert "$1.00 has been spent on them" in text
 
 
