@@ -294,10 +294,3 @@ class Stage(Model):
         if endless := variables.not_finite(asked, "criteria"):
             raise ValueError(f"{endless} must be a finite number")
         return self
-
-
-def definitions(stage: Stage) -> tuple[dict[str, JsonValue], ...]:
-    """The stage's criteria as JSON objects, without defaults."""
-    return tuple(
-        criterion.model_dump(mode="json", exclude_defaults=True) for criterion in stage.criteria
-    )

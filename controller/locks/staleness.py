@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from controller.errors import UsageError
 from controller.locks import certificate
@@ -20,9 +21,12 @@ from controller.project.stages import declared_inputs
 from controller.transfer.file_selection import select
 from controller.transfer.tracked_files import TrackedFiles, tracked_files_of
 from controller.transfer.upload import code_digest
-from jobs.stage import Stage, definitions
+from jobs.stage import Stage
 from remote.globs import Globs, normal
 from remote.names import encode
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
 
 PACKAGE = "remote."  # of modules that are run from the package which podctl sends
 MAX_VALUE = 60  # characters of a value that is shown
@@ -271,3 +275,10 @@ def _hash(source: Path) -> str:
         return hash_file(source)[1]
     except OSError:
         return ""
+
+
+def definitions(stage: Stage) -> tuple[dict[str, JsonValue], ...]:
+    """The stage's criteria as JSON objects, without defaults."""
+    return tuple(
+        criterion.model_dump(mode="json", exclude_defaults=True) for criterion in stage.criteria
+    )

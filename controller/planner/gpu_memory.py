@@ -85,7 +85,7 @@ _QWEN = {  # Qwen2.5 as published: hidden, layers, heads, kv heads, inner, words
     "72b": Architecture(8192, 80, 64, 8, 29_568, 152_064),
 }
 
-_SHIPPED = {
+SHIPPED = {
     "small": Architecture(128, 2, 4, 4, 384, 768, tied=True, head=32),
     "smollm2": Architecture(576, 30, 9, 3, 1536, 49_152, tied=True, head=64),
 }
@@ -93,8 +93,8 @@ _SHIPPED = {
 
 def architecture(model: str) -> Architecture | None:
     """The shape of a model by its name; None for an unknown model."""
-    if model in _SHIPPED:
-        return _SHIPPED[model]
+    if model in SHIPPED:
+        return SHIPPED[model]
     found = re.fullmatch(r"Qwen/Qwen2\.5(?:-Coder|-Math)?-([0-9.]+b)(?:-Instruct)?", model, re.I)
     return _QWEN.get(found[1].lower()) if found else None
 

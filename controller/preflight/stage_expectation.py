@@ -8,7 +8,7 @@ from dataclasses import replace
 from controller.costs.expectation import DEFINED, Expectation, StageModel
 from controller.costs.gpu_rates import first_job_seconds, published_gb
 from controller.costs.stage_work import work_of
-from controller.planner.gpu_memory import SMALL
+from controller.planner.gpu_memory import SHIPPED
 from controller.planner.pod_spec import Shape
 from controller.preflight.earlier_times import earlier_runs
 from controller.preflight.stage_amounts import amounts_of, model_of
@@ -98,4 +98,4 @@ def _download_gb(
 
 def _from_hub(project: Project, stage: Stage) -> bool:
     name = stage.parameters.get("model")
-    return isinstance(name, str) and name != SMALL and not (project.root / name).is_dir()
+    return isinstance(name, str) and name not in SHIPPED and not (project.root / name).is_dir()

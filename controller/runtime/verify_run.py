@@ -18,6 +18,7 @@ from controller.locks import certificate, statement
 from controller.locks.answer_key import answer_key, set_and_version
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
 from controller.locks.reported_environment import read_environment
+from controller.locks.staleness import definitions
 from controller.locks.statement import attest
 from controller.locks.statistics import certified
 from controller.preflight.pins import MODELS
@@ -33,7 +34,7 @@ from controller.transfer.disk import writing
 from controller.transfer.verified_files import VerifiedFacts, verified_facts, verified_files
 from jobs import criteria, inspection
 from jobs.criteria import Finding, Verdict
-from jobs.stage import Stage, definitions
+from jobs.stage import Stage
 from remote.contract import Manifest
 from remote.names import encode
 from remote.outputs import missing

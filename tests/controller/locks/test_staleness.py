@@ -11,8 +11,8 @@ from controller.errors import VerificationFailed
 from controller.locks import certificate, statement
 from controller.locks.artifacts import hash_file
 from controller.locks.certificate import Artifact, Certificate, CriterionMet, Price
-from controller.locks.staleness import all_differences, differences, downstream
-from jobs.stage import Criterion, Stage, definitions
+from controller.locks.staleness import all_differences, definitions, differences, downstream
+from jobs.stage import Criterion, Stage
 from tests.support.laptop import Laptop
 
 SHA = "a" * 64

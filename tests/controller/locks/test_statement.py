@@ -9,8 +9,8 @@ import pytest
 from controller.locks import artifacts as lock_artifacts
 from controller.locks import certificate
 from controller.locks.certificate import CriterionMet, Price
+from controller.locks.staleness import definitions
 from controller.locks.statement import attest, attest_missing
-from jobs.stage import definitions
 from tests.support.shell import Shell
 
 CONFIG = """
