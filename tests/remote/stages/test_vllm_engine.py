@@ -58,7 +58,7 @@ class LLM:
         if lora_request is not None:
             from peft import PeftModel
 
-            base = AutoModelForCausalLM.from_pretrained(model.name_or_path)
+            base = AutoModelForCausalLM.from_pretrained(model.name_or_path, dtype=model.dtype)
             model = PeftModel.from_pretrained(base, lora_request.path)
         return [self.row(model, *both) for both in zip(prompts, settings)]
 
@@ -124,9 +124,9 @@ def test_vllm_answers_as_the_other_ways_do(log: Path) -> None:
     sheets = CompletionStylePrompts(chosen.pool)
     prompts = [sheets.render(one.text) for one in chosen.train[:4]]
 
-    def said(engine: str, temperature: float = 0.0, count: int = 4, most: int = 40) -> Any:
+    def said(engine: str, temperature: float = 0.0, count: int = 4) -> Any:
         requests = [Request(text, temperature, seed_of(text)) for text in prompts[:count]]
-        return Generation(model, tokenizer, most, 4, engine, say=lambda _: None).all_of(requests)
+        return Generation(model, tokenizer, 40, 4, engine, say=lambda _: None).all_of(requests)
 
     assert said("vllm") == said("plain")
     calls = [json.loads(line) for line in log.read_text().splitlines()]
@@ -137,15 +137,16 @@ def test_vllm_answers_as_the_other_ways_do(log: Path) -> None:
     seeds = json.loads(log.read_text().splitlines()[2])["seeds"]
     assert seeds == [seed_of(text) for text in prompts]
 
+    torch.manual_seed(0)
     config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(model, config)
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.3)
-    adapted = said("vllm", most=6)
-    assert adapted == said("plain", most=6)  # few tokens: this adapter's are nearly equally likely
+    adapted = said("vllm")
+    assert adapted == said("plain")
     with model.disable_adapter():
-        assert said("vllm", most=6) == said("plain", most=6) != adapted
+        assert said("vllm") == said("plain") != adapted
     flags = [json.loads(line)["adapter"] for line in log.read_text().splitlines()]
     assert True in flags
     assert flags[-1] is False
