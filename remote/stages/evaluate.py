@@ -20,7 +20,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,20 +28,23 @@ from .common import layout
 from .common.append_jsonl import ResumableRecords, write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog
+from .common.oom_retry import with_halved_batches
 from .common.parameters import read
 from .common.records import ResponseRecord
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation import comparison as evaluation
 from .evaluation.chosen_answers import chosen_answers
 from .evaluation.control import read_control
+from .evaluation.free_text import assess_free_text, instructions_of_free_text
 from .evaluation.parameters import EvaluateParameters
 from .evaluation.spending import read_spending
 from .evaluation.training_history import read_history
-from .evaluation.trivial_answers import constants, keywords
+from .evaluation.trivial_answers import trivial_answers
 from .instructions import leakage
+from .instructions.instruction_set import InstructionSet
 from .instructions.sets import load, same_answers
+from .model.adapters import active_adapter, verified_sha256
 from .model.adapters import load as load_adapters
-from .model.adapters import verified_sha256
 from .model.answering import DecodingPass, GenerationLimits, answer, decoding_passes
 from .model.loading import load_tokenizer, resolve
 
@@ -99,10 +102,7 @@ def run(parameters: EvaluateParameters) -> int:
     log.message("comparing")
     answers = {**control.answers, **{way.system: responses[way] for way in wanted[: len(ADAPTERS)]}}
     rule = evaluation.Rule(parameters.minimum_lift, parameters.margin, parameters.seed)
-    trivial = {
-        "constants": constants(chosen.train, chosen.held_out),
-        "keywords": keywords(chosen.held_out),
-    }
+    trivial = trivial_answers(chosen.train, chosen.held_out)
     report = evaluation.assess(answers, shares(responses), overlap, rule, trivial) | {
         "schema": 1,
         "settings": dataclasses.asdict(parameters)
@@ -116,6 +116,11 @@ def run(parameters: EvaluateParameters) -> int:
         "seconds": round(time.time() - began, 1),
     }
     report["finding"] = f"{report['finding']} {report['chosen_answers']['finding']}"
+    if parameters.critic:
+        log.message("asking the base model about free text")
+        report["free_text"] = judge_free_text(
+            model, tokenizer, answers, chosen, parameters, log.message
+        )
     publish(out, report)
     of_every = [*control.answers.values(), *responses.values()]
     stored.finish([record.to_json() for records in of_every for record in records])
@@ -130,6 +135,27 @@ def settings_of(
     named = [parameters.model, parameters.instructions, parameters.quantize, dict(adapters)]
     text = json.dumps([*named, dataclasses.asdict(bounds)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def judge_free_text(
+    model: Any,
+    tokenizer: Any,
+    answers: Mapping[str, Sequence[ResponseRecord]],
+    chosen: InstructionSet,
+    parameters: EvaluateParameters,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """What the base model, without an adapter, says of free text whose form is right."""
+    from .model.log_probabilities import log_probabilities
+
+    def of_pairs(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return with_halved_batches(
+            lambda batch: log_probabilities(model, tokenizer, pairs, batch), parameters.batch, say
+        )
+
+    apart = instructions_of_free_text((*chosen.development, *chosen.train))
+    with active_adapter(model, None):
+        return assess_free_text(answers, chosen.held_out, apart, of_pairs)
 
 
 def shares(responses: Mapping[DecodingPass, Sequence[ResponseRecord]]) -> dict[str, list[float]]:

@@ -15,6 +15,7 @@ from ..instructions.instruction_set import InstructionSet
 from ..model.answering import DecodingPass
 from ..verification import statistics
 from ..verification.scoring import table
+from .trivial_answers import trivial_answers
 
 SYSTEMS = ("sft", "dpo")
 PARTS = ("development", "held_out")
@@ -31,16 +32,43 @@ def assess(responses: Found, chosen: InstructionSet, margin: float, seed: int) -
     texts = {part: {instruction.text for instruction in getattr(chosen, part)} for part in PARTS}
     every = set().union(*texts.values())
     both = _part(responses, every, margin, seed)
+    trivial = _above_trivial(responses, chosen, seed)
+    verdicts = [both["greedy"]["verdict"], both["sampled"]["verdict"], trivial["verdict"]]
     return {
-        "verdict": statistics.worst([both["greedy"]["verdict"], both["sampled"]["verdict"]]),
+        "verdict": statistics.worst(verdicts),
         "rule": (
             "greedy: " + both["greedy"]["rule"] + "; sampled: " + both["sampled"]["rule"] + ". "
-            "PASS when both do, on the development and held-out instructions together; FAIL when "
-            "one fails"
+            "PASS when both do, on the development and held-out instructions together, and greedy "
+            "DPO is shown to be above every answer that needs no model; FAIL when one fails"
         ),
         "margin": margin,
+        "trivial": trivial,
         "both": both,
     } | {part: _part(responses, texts[part], margin, seed) for part in PARTS}
+
+
+def _above_trivial(responses: Found, chosen: InstructionSet, seed: int) -> dict[str, Any]:
+    """DPO's greedy answers against those that need no model: {verdict, constants, keywords}."""
+    greedy = next(
+        records for way, records in responses.items() if way.system == "dpo" and not way.temperature
+    )
+    by_text = {record.instruction: record for record in greedy}
+    measured = [
+        instruction
+        for part in PARTS
+        for instruction in getattr(chosen, part)
+        if instruction.text in by_text
+    ]
+    cells = {}
+    for name, records in trivial_answers(chosen.train, measured).items():
+        pairs = [
+            (bool(record.correct), bool(by_text[record.instruction].correct))
+            for record in records
+            if record.correct is not None and not record.form_only
+        ]
+        figures = statistics.improvement(pairs, 0.0, seed)
+        cells[name] = table(records) | {"verdict": figures["verdict"], "dpo_over_it": figures}
+    return {"verdict": statistics.worst([cell["verdict"] for cell in cells.values()])} | cells
 
 
 def _part(responses: Found, texts: set[str], margin: float, seed: int) -> dict[str, Any]:

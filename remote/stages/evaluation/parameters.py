@@ -23,6 +23,7 @@ class EvaluateParameters:
     margin: float = 0.05  # by which DPO may not be shown to be worse than SFT
     quantize: str = "auto"  # auto | nf4 | none
     engine: str = "auto"  # auto | plain: transformers' own generation
+    critic: bool = False  # the base model judges free text, whose form alone a rule sees
     seed: int = 0
 
     def __post_init__(self) -> None:

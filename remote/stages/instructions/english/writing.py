@@ -36,10 +36,14 @@ def sentence_with_words(draw: random.Random) -> Iterator[Instruction]:
         'Use "{}" and "{}" in a single sentence.',
         'Make up a sentence with both "{}" and "{}" in it.',
     )
+    asked: set[frozenset[str]] = set()
     for _ in range(150):
         first, second = draw.sample(THINGS, 2)
         place = draw.choice(PLACES)
         text = draw.choice(phrasings).format(first, second)
+        if {first, second} in asked:  # the other way round
+            continue
+        asked.add(frozenset((first, second)))
         said = _SCENES[len(first + second) % len(_SCENES)]
         yield make(
             text=text,
@@ -293,6 +297,7 @@ def notes(draw: random.Random) -> Iterator[Instruction]:
                 has(who, thing),
                 {"check": "accepts", "values": ["thank", "thanks", "grateful", "appreciate"]},
                 lacks(["sentences", "no thanks", "no thank you", "not thank", "never thank"]),
+                lacks([f"the {who}", f"thank the {thing}", f"thanks the {thing}"]),
                 sentences(2),
                 words(8, 50),
                 CLOSED,
@@ -331,6 +336,7 @@ def slogans(draw: random.Random) -> Iterator[Instruction]:
                     {"check": "case", "value": "upper"},
                     words(2, 8),
                     ONE_LINE,
+                    lacks(["slogan", "words", "capital letters"]),
                     written(text, slogan=True),
                 ),
             )
