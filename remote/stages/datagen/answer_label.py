@@ -9,7 +9,7 @@ from ..text.turn_labels import TURNS, asked_for, label
 from .candidate import Candidate
 
 _LABEL = re.compile(
-    r"[ \t]*(?:\*\*|__)?((?:the |final |my |correct )*(?:answer|a|response|solution|output))"
+    r"[ \t]*(?:\*\*|__)?((?:the |final |my |correct )*(?:answer|a|solution))"
     r"[ \t]*(?:\*\*|__)?[ \t]*:[ \t]*(?:\*\*|__)?\s*(?=\S)",
     re.IGNORECASE,
 )

@@ -64,8 +64,9 @@ def _taken_back(right: str, rest: Sequence[Token], question: Sequence[Token]) ->
     if wrong := false_sum(rest):
         return f"is false: {wrong}"
     asked_words = {token.key for token in question}
-    if word := next((t for t in rest if t.key in _CONDITIONS - asked_words), None):
-        return f"on a condition: {word.text!r}"
+    condition = next((t.text for t in rest if t.key in _CONDITIONS - asked_words), None)
+    if condition:
+        return f"on a condition: {condition!r}"
     if _turned_round(rest, question):
         return "its numbers are the other way round"
     others = rest if right == "no" else rest[:2]
