@@ -192,6 +192,8 @@ def _ends(
         return _reason_is_sound(rest[1:])
     if rest[0].text in MARKS and [token.key for token in rest[1:3]] in _FURTHER:
         return _reason_is_sound(rest[1:])
+    if check.get("containers") and _place_beside(rest):
+        return True
     if rest[0].key in REASONS - {"for", "from"}:
         return _reason_is_sound(rest)
     if rest[0].word and rest[0].key in COPULAS | {"comes", "follows"}:
@@ -202,6 +204,17 @@ def _ends(
     elif not (rest[0].text in MARKS or rest[0].key in _AFTER or rest[0].key in frame.after):
         return False
     return _clause_is_known(check, frame, rest)
+
+
+def _place_beside(rest: Sequence[Token]) -> bool:
+    """ ", on the Danube": a place by its name, which no rival is."""
+    words = [token for token in rest[1:] if token.text != "."]
+    return (
+        rest[0].text == ","
+        and [token.key for token in words[:2]] in (["on", "the"], ["in", "the"], ["by", "the"])
+        and 2 < len(words) <= 5
+        and all(token.text[:1].isupper() for token in words[2:])
+    )
 
 
 def _clause_is_known(check: Mapping[str, Any], frame: Frame, rest: Sequence[Token]) -> bool:

@@ -26,6 +26,8 @@ _LEADING_PAIRS = frozenset(
         ("same", "as"),
         ("comes", "to"),
         ("up", "to"),
+        ("translates", "to"),
+        ("translated", "to"),
     }
 )
 # "The capital of Doha", "after Sunday": what follows these is what the value belongs to.
@@ -87,7 +89,10 @@ def leads(
         owned = {*BELONGING, *check.get("nouns", ())} - {"capital"}
         if last.key != "of" or len(words) < 2 or words[-2].key not in owned:
             return False
-        return words[-3:-2] == [] or words[-3].key != "capital"  # "the capital city of Peru"
+        earlier = words[-3].key if len(words) > 2 else ""
+        if words[-2].key not in BELONGING and earlier != "the":
+            return False  # "east of Asia", and not "in the east of Asia"
+        return earlier != "capital"  # "the capital city of Peru"
     if len(words) > 1 and (words[-2].key, last.key) in _LEADING_PAIRS:
         return True
     if last.text == ".":

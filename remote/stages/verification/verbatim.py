@@ -28,6 +28,8 @@ def in_its_order(
         common = 0
         while common < min(len(words), len(canonical)) and words[common] == canonical[common]:
             common += 1
+        if common > 2 and any(word in DENIALS for word in canonical[common:]):
+            return False  # "Judge a book by its cover"
         again = {word for side in whole for word in side if common or word not in NEUTRAL}
         if any(word in again | DENIALS for word in words[common:]):
             return False

@@ -18,7 +18,7 @@ _PREPOSITIONS = word_set("of in on at for from into by than after before to as p
 _AFTER_PREPOSITION = word_set("is are was were will be comes occurs has does of and")
 _NEVER_FIRST = word_set("of will be comes occurs has than is are plus or does have")
 _NEVER_LAST = word_set("the a an of is are was were will be and or as than for comes")
-_NEVER_LAST |= word_set("in to from plus minus my your our their")
+_NEVER_LAST |= word_set("in to from plus minus my your our their very")
 # Nor is this the end of what states a value, unless it is the value.
 _NO_END_OF_A_VALUE = word_set("you we they he she which who where when that if")
 # Written with a capital these open a sentence, or are quoted.

@@ -20,7 +20,7 @@ FILES = sorted(INSTRUCTIONS.rglob("*.json"))
 # stage 1E refuses controls that were measured before it.
 SETS = {
     "small": "cb618ce208041930",  # pragma: allowlist secret
-    "english": "5765ad2ee2b04199",  # pragma: allowlist secret
+    "english": "aaea41d4387f7467",  # pragma: allowlist secret
 }
 
 

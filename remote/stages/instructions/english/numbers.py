@@ -45,7 +45,7 @@ _ARITHMETIC = tuple(
     sorted(
         word_set(
             """
-plus minus times sum difference product multiplied added adding add subtract subtracted
+plus minus times between sum difference product multiplied added adding add subtract subtracted
 subtracting multiply calculation calculated calculate equation what take away yields
 leaves
 """

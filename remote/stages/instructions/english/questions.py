@@ -189,7 +189,7 @@ def translations(draw: random.Random) -> Iterator[Instruction]:
             *(spanish, *words.ALSO_SPANISH.get(word, ())),
             known=("translation", "translates", "translated", "speakers", "people"),
             nouns=("word", "translation", "spanish"),
-            links=("to", "as", "into"),
+            links=("as", "into"),
             articles=("el", "la", "los", "las", "un", "una", "a", "an"),
             others=("english",),
             rivals=("is the English", "is an English", "is English", "is Portuguese", "is French"),
