@@ -38,6 +38,7 @@ from .common.records import WAYS, BaselineRecord
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation.baseline_assessment import ask_critic, assess, select_explicit, summary
 from .evaluation.baseline_parameters import BaselineParameters
+from .evaluation.trivial_answers import trivial_tables
 from .instructions.instruction_set import InstructionSet
 from .instructions.sets import load
 from .model import base_model_check
@@ -125,6 +126,7 @@ def run(parameters: BaselineParameters) -> int:
         "settings": dataclasses.asdict(parameters)
         | {"fingerprint": settings, "instructions_version": chosen.version},
         "tokens": tokens,
+        "trivial": trivial_tables(chosen.train, chosen.held_out),
         "explanations": explanations,
         "environment": environment(parameters.quantize),
         "seconds": round(time.time() - began, 1),

@@ -20,7 +20,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,22 @@ from .common import layout
 from .common.append_jsonl import ResumableRecords, write_atomically
 from .common.failure import StageError
 from .common.metrics import MetricsLog
+from .common.oom_retry import with_halved_batches
 from .common.parameters import read
 from .common.precision import check_same
+from .common.records import ResponseRecord
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
 from .evaluation.comparison import Rule
 from .evaluation.control import read_control
 from .evaluation.final_report import compute, find_overlap
+from .evaluation.free_text import assess_free_text, instructions_of_free_text
 from .evaluation.parameters import EvaluateParameters
 from .evaluation.spending import read_spending
 from .evaluation.training_history import read_history
+from .instructions.instruction_set import InstructionSet
 from .instructions.sets import load
+from .model.adapters import active_adapter, verified_sha256
 from .model.adapters import load as load_adapters
-from .model.adapters import verified_sha256
 from .model.answering import GenerationLimits, answer, decoding_passes
 from .model.base_weights import begin
 from .model.blank_answers import count_blanks
@@ -116,6 +120,11 @@ def run(parameters: EvaluateParameters) -> int:
         "environment": environment(parameters.quantize),
         "seconds": round(time.time() - began, 1),
     }
+    if parameters.critic:
+        log.message("asking the base model about free text")
+        report["free_text"] = judge_free_text(
+            model, tokenizer, answers, chosen, parameters, log.message
+        )
     publish(out, report)
     of_every = [*control.answers.values(), *responses.values()]
     stored.finish([record.to_json() for records in of_every for record in records])
@@ -146,6 +155,27 @@ def settings_of(
     named += [] if parameters.template == PLAIN else [parameters.template]
     text = json.dumps([*named, dataclasses.asdict(bounds)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def judge_free_text(
+    model: Any,
+    tokenizer: Any,
+    answers: Mapping[str, Sequence[ResponseRecord]],
+    chosen: InstructionSet,
+    parameters: EvaluateParameters,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """What the base model, without an adapter, says of free text whose form is right."""
+    from .model.log_probabilities import log_probabilities
+
+    def of_pairs(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return with_halved_batches(
+            lambda batch: log_probabilities(model, tokenizer, pairs, batch), parameters.batch, say
+        )
+
+    apart = instructions_of_free_text((*chosen.development, *chosen.train))
+    with active_adapter(model, None):
+        return assess_free_text(answers, chosen.held_out, apart, of_pairs)
 
 
 def publish(out: Path, report: Mapping[str, Any]) -> None:

@@ -31,6 +31,7 @@ from .common.failure import StageError
 from .common.metrics import MetricsLog
 from .common.parameters import SftParameters, read
 from .common.signals import ENDED_BY_SIGTERM, StopRequest
+from .evaluation.trivial_answers import trivial_tables
 from .instructions import leakage
 from .instructions.instruction_set import InstructionSet
 from .instructions.pairs import MAKE, Pair, fingerprint, read_pairs, split, to_row
@@ -147,6 +148,7 @@ def fit(
     measured = measure(trainer.model, tokenizer, chosen.development, parameters, log, stop)
     if measured is None:
         return result | {"completed": False}
+    measured["trivial"] = trivial_tables(chosen.train, chosen.development)
     write_atomically(
         Path(parameters.out, layout.DEVELOPMENT), json.dumps(measured, indent=1) + "\n"
     )

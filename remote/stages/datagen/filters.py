@@ -17,6 +17,7 @@ from ..text.turn_labels import ANSWERS, PROMPTS, asked_for, label
 from ..verification.instruction import Instruction
 from ..verification.specification import check_specification
 from ..verification.verifier import VerifierError
+from .answer_label import without_label
 from .candidate import Candidate
 from .runaway import runaway
 
@@ -96,7 +97,7 @@ def malformed(candidate: Candidate) -> str | None:
         return f"markup that was not asked for: {markup!r}"
     if _BROKEN.search(text):
         return "broken characters"
-    role = _ROLE.match(text)
+    role = _ROLE.match(without_label(candidate).response.strip())
     if role and not asked_for(role[1], candidate.instruction.text):
         return f"begins with a label: {role[0].strip()!r}"
     if sum(line.lstrip().startswith("```") for line in text.split("\n")) % 2:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..text.near_duplicates import normalised, overlaps
 from ..verification.instruction import Instruction
+from .answer_label import without_label
 from .candidate import Candidate
 from .filters import FILTERS
 
@@ -63,7 +64,8 @@ class Selection:
         return [judged for judged in self.judged if judged.removed_by is None]
 
     def add(self, candidates: Sequence[Candidate]) -> list[Judged]:
-        """Judges further candidates; returns their verdicts."""
+        """Judges further candidates, without the labels before their answers; the verdicts."""
+        candidates = [without_label(candidate) for candidate in candidates]
         overlapping = near_measured(candidates, self._texts)
         new = [
             self._judge(candidate, near)

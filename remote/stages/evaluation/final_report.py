@@ -14,7 +14,7 @@ from ..instructions.instruction_set import InstructionSet
 from ..instructions.sets import same_answers
 from . import comparison
 from .chosen_answers import chosen_answers, gains_by_source
-from .trivial_answers import constants, keywords
+from .trivial_answers import trivial_answers
 
 BY_SOURCE = (("base", "dpo"), ("sft", "dpo"))
 
@@ -32,10 +32,7 @@ def compute(
     `answers` are greedy, in the order of the held-out instructions; `responses` holds what was
     sampled too. The pairs of stage 1D lie below `folder`. Raises: StageError.
     """
-    trivial = {
-        "constants": constants(chosen.train, chosen.held_out),
-        "keywords": keywords(chosen.held_out),
-    }
+    trivial = trivial_answers(chosen.train, chosen.held_out)
     sources = chosen_answers(folder / layout.PREFERENCE_PAIRS)
     report = comparison.assess(answers, shares(responses), overlap, rule, trivial)
     gains = {

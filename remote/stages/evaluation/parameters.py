@@ -25,6 +25,7 @@ class EvaluateParameters:
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
     engine: str = "auto"  # auto | plain: transformers' own generation
     template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
+    critic: bool = False  # the base model judges free text, whose form alone a rule sees
     seed: int = 0
 
     def __post_init__(self) -> None:

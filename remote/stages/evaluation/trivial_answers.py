@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from ..common.records import ResponseRecord
 from ..verification.instruction import Instruction
-from ..verification.scoring import judge
+from ..verification.scoring import judge, table
 
 CANDIDATES = 8  # answers of a kind that are tried, the most frequent ones
 TRIED_ON = 30  # training instructions of a kind
@@ -33,9 +34,23 @@ def constants(
     return [judge(instruction, best.get(instruction.kind, "")) for instruction in measured]
 
 
+def trivial_answers(
+    train: Sequence[Instruction], measured: Sequence[Instruction]
+) -> dict[str, list[ResponseRecord]]:
+    """The records of every way to answer without a model, by its name."""
+    return {"constants": constants(train, measured), "keywords": keywords(measured)}
+
+
+def trivial_tables(
+    train: Sequence[Instruction], measured: Sequence[Instruction]
+) -> dict[str, dict[str, Any]]:
+    """What each of them scores: the least that a rate stands beside."""
+    return {name: table(rows) for name, rows in trivial_answers(train, measured).items()}
+
+
 def _best(group: Sequence[Instruction]) -> str:
     """The candidate that is right for most of `group`; the first one among equals."""
-    counts = Counter(_short(instruction) for instruction in group)
+    counts = Counter(instruction.value for instruction in group)
     tried = group[:TRIED_ON]
     candidates = [answer for answer, _ in counts.most_common(CANDIDATES)]
     return max(
@@ -43,14 +58,6 @@ def _best(group: Sequence[Instruction]) -> str:
         key=lambda answer: sum(not instruction.reasons(answer) for instruction in tried),
         default="",
     )
-
-
-def _short(instruction: Instruction) -> str:
-    """The value that an instruction asks for, or its canonical answer."""
-    first = instruction.checks[0]
-    if first.get("check") == "states":
-        return str(first["values"][0])
-    return str(first["value"]) if first.get("check") == "decides" else instruction.answer
 
 
 def keywords(measured: Sequence[Instruction]) -> list[ResponseRecord]:

@@ -20,6 +20,7 @@ laid cost burst split cast fought sought crept leapt dreamt learnt burnt spilt s
 )
 _PRONOUNS = word_set("we he she they us them me him who")
 _COLOURS = word_set("blue red green yellow purple")
+_CONJUNCTIONS = word_set("whether if because although than nor whose")
 _TWICE = word_set("of the a an is are to and in it as")
 
 
@@ -39,13 +40,17 @@ def _determiner(one: str, second: Token) -> bool:
         return second.key in _PRONOUNS
     if one not in DETERMINERS or second.text[:1].isupper():
         return False
-    barred = DETERMINERS | PREPOSITIONS | BE | _PRONOUNS | {"and", "or", "but", "never"}
+    barred = (
+        DETERMINERS | PREPOSITIONS | BE | _PRONOUNS | {"and", "or", "but", "never"} | _CONJUNCTIONS
+    )
     return second.key in barred and not (one == "a" and second.key == "a")
 
 
 def _verb(one: str, two: str) -> bool:
     if one in BE:
         return two in BE | MODALS | {"has", "have", "had", "does", "go", "goes"}
+    if one == "very":
+        return two in DETERMINERS | PREPOSITIONS | BE
     if one == "never":
         return two == "of"
     return one in MODALS and two in BE | MODALS

@@ -47,7 +47,7 @@ def decides(check: Mapping[str, Any], text: str) -> str | None:
         return None
     if why := _no_clause(rest):
         return why
-    if rest[0].word and rest[0].key not in (*_PRONOUNS, *REASONS):
+    if rest[0].word and (rest[0].key == "one" or rest[0].key not in (*_PRONOUNS, *REASONS)):
         return f"does not end after {check['value']}"
     return _taken_back(right, rest, question)
 
@@ -63,12 +63,18 @@ def _no_clause(rest: Sequence[Token]) -> str | None:
 def _taken_back(right: str, rest: Sequence[Token], question: Sequence[Token]) -> str | None:
     if wrong := false_sum(rest):
         return f"is false: {wrong}"
+    asked_words = {token.key for token in question}
+    condition = next((t.text for t in rest if t.key in _CONDITIONS - asked_words), None)
+    if condition:
+        return f"on a condition: {condition!r}"
+    if _turned_round(rest, question):
+        return "its numbers are the other way round"
     others = rest if right == "no" else rest[:2]
     if any(token.key in ("yes", "no") and token.key != right for token in others):
         return "says yes and no"
     denials = [token for token in rest if token.key in _DENIALS]
     if right == "yes":
-        allowed = Counter(token.key for token in question if token.key in DOUBT)
+        allowed = Counter(t.key for t in question if t.key in DOUBT - {"no", "or", "not"})
         if word := doubt([t for t in rest if not _zero(t, rest)], allowed):
             return f"yes, and then {word!r}"
         if _leaves_remainder(rest):
@@ -79,9 +85,23 @@ def _taken_back(right: str, rest: Sequence[Token], question: Sequence[Token]) ->
     allowed.update(("but", "although", "though", "however", "rather", "instead", "different"))
     if word := doubt(hedges, allowed):
         return f"no, and then {word!r}"
-    if not denials and _affirms(rest, question):
+    if not denials and (_affirms(rest, question) or any(t.key == "evenly" for t in rest)):
         return "no, and then the question affirmed"
     return None
+
+
+_CONDITIONS = word_set("if unless provided assuming sometimes partly formerly only once")
+_TURNED = word_set("divides goes fits factor divisor times multiplied =")
+
+
+def _turned_round(rest: Sequence[Token], question: Sequence[Token]) -> bool:
+    """ "9 is divisible by 855" where 855 and 9 are asked about, and not "9 divides 855"."""
+    clause = _clause(rest)
+    numbers = [token.number for token in question if token.number is not None]
+    said = [token.number for token in clause if token.number in numbers]
+    if any(token.key in _TURNED for token in clause) or len(numbers) < 2:
+        return False
+    return bool(said) and said == numbers[: len(said)][::-1] and said != numbers[: len(said)]
 
 
 def _zero(token: Token, rest: Sequence[Token]) -> bool:

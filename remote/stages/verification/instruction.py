@@ -25,6 +25,14 @@ class Instruction:
         return verify(self.checks, response)
 
     @property
+    def value(self) -> str:
+        """The value that is asked for, without the sentence that states it; or the answer."""
+        first = self.checks[0]
+        if first.get("check") in ("states", "answer"):
+            return str(first["values"][0])
+        return str(first["value"]) if first.get("check") == "decides" else self.answer
+
+    @property
     def form_only(self) -> bool:
         """Whether a rule sees the form of a response and not its sense: free text."""
         return any(check.get("check") == "written" for check in self.checks)

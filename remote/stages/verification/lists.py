@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from itertools import pairwise
 
 from .matching import Check, between, lines, marked, plain, separated
-from .words import DOUBT, tokens
+from .words import DOUBT, tokens, word_set
 
 _MOST_BEFORE = 12  # words before the colon of a list
+_OF_ANOTHER = word_set("unsorted unordered original given input wrongly random before")
 _ARTICLE = re.compile(r"(?:an?|the|some)\s+(?=\w)")
 _COMMAS = re.compile(r" ?, ?(?:and )?")
 _AND = re.compile(r" and ")
@@ -46,6 +49,8 @@ def _between_commas(text: str) -> list[str] | str:
     """The items between commas, the last one after "and" perhaps; or why there are none."""
     if ";" in text:
         return "not separated by commas"
+    if re.search(r"\.\.\.|\u2026|\betc\b", text):
+        return "goes on"
     head, colon, tail = text.rpartition(":")
     if colon and (why := _head_denies(head)):
         return why
@@ -59,6 +64,8 @@ def _head_denies(head: str) -> str | None:
     if len(head) > _MOST_BEFORE * 20:
         return "too much before the list"
     words = [token for token in tokens(head) if token.word]
+    if other := next((word.text for word in words if word.key in _OF_ANOTHER), None):
+        return f"is another list: {other!r}"
     if len(words) > _MOST_BEFORE:
         return "too much before the list"
     denial = next((word.text for word in words if word.key in DOUBT | {"i"}), None)
@@ -128,7 +135,17 @@ def sequence(check: Check, text: str) -> str | None:
         if colon and (why := _head_denies(head)):
             return why
         items = [plain(piece) for piece in _ANY.split(" ".join(tail.split())) if plain(piece)]
+        if _points_wrong(tail, items):
+            return "its signs point the wrong way"
     return None if items == [plain(value) for value in check["values"]] else "not this sequence"
+
+
+def _points_wrong(tail: str, items: list[str]) -> bool:
+    """ "16 > 26": a sign between two numbers that are not so."""
+    numbers = [Decimal(item) for item in items if re.fullmatch(r"-?\d{1,15}", item)]
+    rising = all(first < second for first, second in pairwise(numbers))
+    falling = all(first > second for first, second in pairwise(numbers))
+    return (">" in tail and not falling) or ("<" in tail and not rising)
 
 
 def _unmarked(line: str) -> str:

@@ -67,11 +67,15 @@ _VALUES: dict[str, Callable[[Any], bool]] = {"values": _texts}
 _MEMBERS: dict[str, Callable[[Any], bool]] = {"forms": _groups, "heads": _texts}
 _LISTED = ("wholes", "rivals", "known", "units", "links", "nouns", "articles", "apart", "times")
 _STATED: Fields = {
-    **dict.fromkeys((*_LISTED, "containers", "followers"), _maybe_texts),
-    **dict.fromkeys(("case", "digits", "first", "last", "contrast", "clock", "sums"), _truth),
+    **dict.fromkeys((*_LISTED, "containers", "followers", "others"), _maybe_texts),
+    **dict.fromkeys(
+        ("case", "digits", "first", "last", "contrast", "clock", "sums", "verbatim", "alone"),
+        _truth,
+    ),
     "answer": _any_text,
     "text": _any_text,
     "given": _numbers,
+    "measures": _groups,
 }
 
 # (fields it must have, fields it may have)

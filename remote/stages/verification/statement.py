@@ -13,36 +13,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
-from .clashes import clash
-from .equations import false_sum, operator, sums
+from .equations import false_sum
 from .instruction_like import reads_as_instruction
+from .measures import mismatched
 from .statement_frame import HOURS, Frame, Key, doubt, frame_of, same
+from .statement_lead import BELONGING, COPULAS, MARKS, explained_words, is_known, leads
+from .verbatim import in_its_order
+from .word_order import disorder
 from .words import REASONS, Token, markup, stem, tokens, word_set
 
 MAX_WORDS = 40  # of a statement, unless the check says otherwise
 _MOST_TIMES = 2  # that the value may be said
 MAX_CHARACTERS = 1_000
-_MARKS = frozenset(",;:.!()-\u2013\u2014'")
-_COPULAS = word_set("is are = equals equal be")
-_LEADING = _COPULAS | word_set(
+# "The city of Doha is its capital": what may stand before a value that is a subject.
+_NAMING = BELONGING | word_set(
+    "the a an of these them all , numbers number letter symbol answer term form"
+)
+_ASKING = word_set("what which who whose where when why how does do did")
+_ORDERS = word_set(
     """
-: - \u2013 \u2014 comes called named means gives makes yields becomes reads spelled written says
-say has have get gets then exactly next answer result sum
+find name give count calculate convert express add multiply take wait eat ask use complete finish
+put fill tell show write read go come call choose guess
 """
 )
-# "The capital of Doha", "after Sunday": what follows these is what the value belongs to.
-_BACKWARDS = word_set(
-    "of after minus than before from by plus times and with over per between until since"
-)
-# "The continent of Africa": what is before "of" is the value itself.
-_BELONGING = word_set("continent city month day name word region part")
+_NO_MORE = [["is"], ["is", "."], ["does"], ["does", "."]]  # "Kigali is."
+# ", and its number is 30": a further fact about the value.
+_FURTHER = [["and", word] for word in ("it", "its", "this", "that")]
 # Opens a sentence about the value.
 _OPENS = word_set("it this that these they the its there each because since so you")
 # May follow a value that ends its clause.
-_AFTER = word_set("in then now altogether together left remaining after later alone")
+_AFTER = word_set("for from in then now altogether together left remaining after later alone")
 
 
 def states(check: Mapping[str, Any], text: str) -> str | None:
@@ -58,6 +60,8 @@ def states(check: Mapping[str, Any], text: str) -> str | None:
     if why := _contradiction(check, found, frame):
         return why
     places = sorted(set(_places(check, frame, found)))
+    if places and not places[0][0] and [t.key for t in found[places[0][1] :]] in _NO_MORE:
+        return None
     if len(places) > _MOST_TIMES:
         return "says the same again and again"
     if any(_stated(check, frame, found, place, end) for place, end in places):
@@ -83,7 +87,7 @@ def unfit(text: str) -> str | None:
 
 
 def _bare(text: str) -> tuple[str, ...]:
-    return tuple(token.key for token in tokens(text) if token.text not in _MARKS)
+    return tuple(token.key for token in tokens(text) if token.text not in MARKS)
 
 
 def _places(
@@ -104,16 +108,25 @@ def _contradiction(check: Mapping[str, Any], found: Sequence[Token], frame: Fram
     """Why `found` speaks against its own value: doubt, a rival, a sum that is false; or None."""
     if len(found) > int(check.get("most", MAX_WORDS)) * 2:
         return "too long for a statement"
+    if why := _asks(found, frame):
+        return why
     if word := doubt(found, frame.doubts):
         return f"doubts or denies: {word!r}"
     if rival := _rival(check, found):
         return f"names {rival!r} too"
-    clashes = (clash(first, second) for first, second in pairwise(found))
-    if why := next((why for why in clashes if why), None):
+    if why := mismatched(check, found):
         return why
     if wrong := false_sum(found) if check.get("sums", True) else None:
         return f"is false: {wrong}"
     return None
+
+
+def _asks(found: Sequence[Token], frame: Frame) -> str | None:
+    """A statement begins with no question word and no order, unless the canonical answer does."""
+    if not found or (frame.answer and frame.answer[0].key == found[0].key):
+        return None
+    ordered = found[0].key in _ORDERS and len(found) > 1 and found[1].text != ":"
+    return "asks" if ordered or found[0].key in _ASKING else None
 
 
 def _rival(check: Mapping[str, Any], found: Sequence[Token]) -> str | None:
@@ -141,77 +154,16 @@ def _stated(
     check: Mapping[str, Any], frame: Frame, found: Sequence[Token], start: int, end: int
 ) -> bool:
     before, after = list(found[:start]), list(found[end:])
-    return _leads(check, frame, before, found, start) and _ends(check, frame, before, after)
-
-
-def _known(frame: Frame, found: Sequence[Token], place: int, explained: Sequence[bool]) -> bool:
-    token = found[place]
-    if token.number is not None:
-        return token.number in frame.numbers or explained[place]
-    if token.time:
-        return True  # other times are rivals
-    if not token.word:
-        return token.text in _MARKS or token.text == "=" or bool(operator(token))
-    if explained[place] or token.key in frame.known or stem(token.key) in frame.known:
-        return True
-    letters = token.key.replace("-", "")
-    return "-" in token.key and (
-        letters in frame.known or all(stem(part) in frame.known for part in token.key.split("-"))
-    )
-
-
-def _explained(found: Sequence[Token]) -> list[bool]:
-    """For each word whether it is part of a sum that is true."""
-    inside = [False] * len(found)
-    for first, last, right in sums(found):
-        if right:
-            inside[first : last + 1] = [True] * (last + 1 - first)
-    return inside
-
-
-def _leads(
-    check: Mapping[str, Any],
-    frame: Frame,
-    before: Sequence[Token],
-    found: Sequence[Token],
-    start: int,
-) -> bool:
-    """Whether nothing but known words stands before the value, and the last one leads to it."""
-    explained = _explained(found)
-    if not all(_known(frame, found, place, explained) for place in range(start)):
+    if disorder(found, (start, end)) or not in_its_order(check, frame, before, after):
         return False
-    words = list(before)
-    articles = ("exactly", "(", *check.get("articles", ()))
-    while words and words[-1].key in articles:
-        words.pop()
-    if not words:
-        return True
-    last = words[-1]
-    if last.key in frame.before or last.key in check.get("links", ()):
-        return not _subject_alone(check, words)
-    if last.key in _BACKWARDS:
-        return last.key == "of" and len(words) > 1 and words[-2].key in _BELONGING
-    if last.key == "to" and len(words) > 1 and words[-2].key in ("equal", "amounts", "converts"):
-        return True
-    if last.text == ".":
-        return len(words) > 2
-    if last.key in _LEADING or operator(last):
-        return not _subject_alone(check, words)
-    return last.key in check.get("nouns", ())
-
-
-def _subject_alone(check: Mapping[str, Any], words: Sequence[Token]) -> bool:
-    """ "Rwanda is Kigali", "663 is 186": what is asked about is not the value itself."""
-    if len(words) == 2 and words[0].number is not None and words[1].key in ("has", "have"):
-        return True
-    if words[-1].key not in _COPULAS or len(words) < 2:
+    if any(word.key in check.get("others", ()) for word in _noun_before(before)):
         return False
-    subject = words[-2]
-    if subject.number is not None and not subject.spoken:
-        return sum(word.number is not None for word in words) == 1
-    return any(subject.key == tokens(name)[-1].key for name in check.get("apart", ())) and not any(
-        word.key in check.get("nouns", ()) for word in words
-    )
+    return leads(check, frame, before, found, start) and _ends(check, frame, before, after)
+
+
+def _noun_before(before: Sequence[Token]) -> Sequence[Token]:
+    """The word before the ":" or verb that leads to the value: "Country: Doha"."""
+    return before[-2:-1] if before and before[-1].key in COPULAS | {":"} else ()
 
 
 def _ends(
@@ -233,32 +185,52 @@ def _ends(
     if ended and rest[0].key not in _OPENS:
         return False
     if rest[0].key in check.get("followers", ()):
-        return _clause_is_known(frame, rest)
+        return _clause_is_known(check, frame, rest)
     if check.get("last"):
         return False
-    if rest[0].text in _MARKS and len(rest) > 1 and rest[1].key in REASONS:
+    if rest[0].text in MARKS and len(rest) > 1 and rest[1].key in REASONS:
         return _reason_is_sound(rest[1:])
-    if rest[0].key in REASONS:
+    if rest[0].text in MARKS and [token.key for token in rest[1:3]] in _FURTHER:
+        return _reason_is_sound(rest[1:])
+    if check.get("containers") and _place_beside(rest):
+        return True
+    if rest[0].key in REASONS - {"for", "from"}:
         return _reason_is_sound(rest)
-    if rest[0].word and rest[0].key in _COPULAS | {"comes", "follows"}:
-        opens = not before or before[-1].text in (":", ".")
+    if rest[0].word and rest[0].key in COPULAS | {"comes", "follows"}:
+        opens = all(word.key in _NAMING for word in before) or before[-1].text in (":", ".")
         rest[0:1] = [] if opens and check.get("first", True) else [Token("?", "?")]
         if rest and rest[0].key in check.get("containers", ()):
             return False
-    elif not (rest[0].text in _MARKS or rest[0].key in _AFTER or rest[0].key in frame.after):
+    elif not (rest[0].text in MARKS or rest[0].key in _AFTER or rest[0].key in frame.after):
         return False
-    return _clause_is_known(frame, rest)
+    return _clause_is_known(check, frame, rest)
 
 
-def _clause_is_known(frame: Frame, rest: Sequence[Token]) -> bool:
+def _place_beside(rest: Sequence[Token]) -> bool:
+    """ ", on the Danube": a place by its name, which no rival is."""
+    words = [token for token in rest[1:] if token.text != "."]
+    return (
+        rest[0].text == ","
+        and [token.key for token in words[:2]] in (["on", "the"], ["in", "the"], ["by", "the"])
+        and 2 < len(words) <= 5
+        and all(token.text[:1].isupper() for token in words[2:])
+    )
+
+
+def _clause_is_known(check: Mapping[str, Any], frame: Frame, rest: Sequence[Token]) -> bool:
     """Known words only, up to a reason; after a mark no second value may stand alone."""
-    explained = _explained(rest)
+    explained = explained_words(rest)
+    numbers = [place for place, token in enumerate(rest) if token.number is not None]
+    if check.get("alone") and not all(explained[place] for place in numbers):
+        return False  # "46 apples in one box and 4 in another"
     for place, token in enumerate(rest):
         if place and token.key in REASONS - {"from", "for", "when", "where", "so"}:
             return _reason_is_sound(rest[place:])
-        if not _known(frame, rest, place, explained):
+        if not is_known(frame, rest, place, explained):
             return False
     listed = rest[0].text in (",", "-", ";", "(") and len(rest) > 1
+    if not any(value[0].number is not None or value[0].time for value in frame.values):
+        return True  # "November, 3 months after August"
     return not (listed and (rest[1].number is not None or rest[1].time))
 
 

@@ -39,7 +39,9 @@ exactly simply just also both all each one following next therefore course sure 
 fact okay ok well called named known spelled spelt written said word words name sentence text
 number form term blank gap phrase question means meaning equals equal makes make gives give get
 gets comes come goes becomes reads read becomes would yields complete completed whole full again
-above below list
+above below list same they them our up down want wanted need needed looking asked ask goes
+add adds way still exactly precisely naturally clearly obviously besides first finally ends end
+say says said call calls we us let
 """
 )
 DOUBT = word_set(
@@ -77,12 +79,13 @@ class Token:
 def tidy(text: str) -> str:
     """`text` with plain quotes, without emphasis, with single blanks and no contractions."""
     text = unicodedata.normalize("NFC", text).translate(_QUOTES)
-    text = re.sub(r"(\*{1,3}|_{2,3}|`)(?=\S)(.+?)(?<=\S)\1", r"\2", text)
+    text = re.sub(r"(?<![\w*])(\*{1,3}|_{2,3}|`)(?=\S)(.+?)(?<=\S)\1(?![\w*])", r"\2", text)
     text = re.sub(r"\bcan(?:not|'t)\b", "can not", text, flags=re.IGNORECASE)
     text = re.sub(r"\bwon't\b", "will not", text, flags=re.IGNORECASE)
     text = re.sub(r"n't\b", " not", text, flags=re.IGNORECASE)
     text = re.sub(r"\bI'(?:m|ve|ll|d)\b", "I", text)
     text = re.sub(r"'ll\b", " will", text)
+    text = re.sub(r"\bmy ((?:final )?answer)\b", r"the \1", text, flags=re.IGNORECASE)
     text = _CLITIC.sub(r"\1 is", text)
     return " ".join(text.split())
 

@@ -16,6 +16,7 @@ from .clashes import BE, DETERMINERS, MODALS, PAST, PREPOSITIONS, clash
 from .instruction_like import reads_as_instruction
 from .repetition import monotony
 from .sense import senseless
+from .word_order import disorder
 from .words import Token, markup, stem, tokens, word_set
 
 MAX_CHARACTERS = 5_000
@@ -24,7 +25,7 @@ _REFUSAL = re.compile(
     r"\b(?:(?:i|we) (?:can ?not|can't|could not|couldn't|am unable to|am not able to|refuse to"
     r"|won't|will not|do not want to|don't want to|would rather not|must decline to)"
     r" (?:\w+ly )?(?:write|use|say|do|make|create|give|answer|describe|ask|help|tell|comply|fulfil|"
-    r"complete|provide|form|think|thank|put|generate|mention|name|respond|reply)\b"
+    r"complete|provide|form|think|thank(?! you enough)|put|generate|mention|name|respond|reply)\b"
     r"|as an? (?:ai|language model|assistant)\b|language model|i am an ai|i'm an ai)",
     re.IGNORECASE,
 )
@@ -38,16 +39,19 @@ _AUXILIARIES = BE | MODALS | word_set("has have had do does did be been")
 _PLAIN = word_set(
     """
 go eat see take give write drive begin break bring build buy catch choose draw drink fall feel
-find fly forget freeze grow hear hide hold keep know leave lose make meet ride ring run sell
-send sing sink sleep speak spend stand steal swim teach tell think throw understand wake wear
-win sweep shake tear bend bite blow come become get let put set cut hit lie sit read lead feed
-dig hang pay rise shine want need love like enjoy use help look live work play walk talk call
-try ask seem turn move pay hope stop open close carry watch follow wait serve die stay remember
-learn change visit smile start grow bloom taste smell protect believe belong contain cover
-create deserve explore fill fit gather guide happen hope imagine include join keep laugh listen
-lift make mean offer prefer produce provide reach remain rest save sound spread support travel
-trust welcome wish wonder appreciate thank thanks grant warm bark hunt melt remind relax require
-shop connect discover celebrate brighten begin fresh appreciate taste treasure swing roar glow
+find fly forget freeze grow hear hide hold keep know leave lose make meet ride ring run sell send
+sing sink sleep speak spend stand steal swim teach tell think throw understand wake wear win sweep
+shake tear bend bite blow come become get let put set cut hit lie sit read lead feed dig hang pay
+rise shine want need love like enjoy use help look live work play walk talk call try ask seem turn
+move hope stop open close carry watch follow wait serve die stay remember learn change visit smile
+start bloom taste smell protect believe belong contain cover create deserve explore fill fit
+gather guide happen imagine include join laugh listen lift mean offer prefer produce provide reach
+remain rest save sound spread support travel trust welcome wish wonder appreciate thank thanks
+grant warm bark hunt melt remind relax require shop connect discover graze climb chase shout
+whisper dance wander float drift hop crawl jump pick paint plant bake cook wash clean push pull
+roll cross fix mend share pass gain swallow attract delight amaze frighten surprise scare please
+rule guard shelter surround lean stretch curl nest breed hatch migrate dive soar hover celebrate
+brighten fresh treasure swing roar glow
 """
 )
 
@@ -70,7 +74,11 @@ def written(check: Mapping[str, Any], text: str) -> str | None:
         return f"repeats the instruction: {run!r}"
     if _goes_on(check, text):
         return "goes on into another instruction"
-    return None if check.get("slogan") else _no_sentence(text)
+    if check.get("slogan"):
+        return next(
+            (why for pair in pairwise(tokens(text.casefold())) if (why := clash(*pair))), None
+        )
+    return _no_sentence(text)
 
 
 def _words(text: str) -> list[str]:
@@ -137,8 +145,7 @@ def _no_sentence(text: str) -> str | None:
             continue  # "Sorry!", a signature
         if words[-1] in _NEVER_LAST:
             return f"ends on {words[-1]!r}"
-        clashes = (clash(first, second) for first, second in pairwise(found))
-        if why := next((clash for clash in clashes if clash), None):
+        if why := disorder(found, asks=sentence.endswith("?")):
             return why
         if not _has_verb([token for token in found if token.word or token.number is not None]):
             return "has no verb"

@@ -100,6 +100,50 @@ def test_verdict_has_a_rule(
     assert ("ignorant" in found["why"]) is (as_base and not all(continued))
 
 
+# Written down as two models answer: one with a chat template, and a base model of 135M weights.
+LEAKED = {
+    "water freezes": "Water freezes at 0 degrees Celsius, which is 32 degrees Fahrenheit.",
+    "capital": "The capital of France is Paris.",
+    "days": "Wednesday, Thursday, Friday, Saturday and Sunday.",
+    "pig latin": "Ellohay orldway",
+    "three primes": "1. 2\n2. 3\n3. 5",
+    "json": '{"title": "Emma", "pages": 400}',
+    "seasons": "In spring flowers bloom. Summer is hot. Autumn is windy. Winter brings snow.",
+}
+IGNORANT = {
+    "water freezes": " 100\u00b0C and boils at a high temperature.",
+    "capital": " the capital of the country of the French.",
+    "days": " Sunday, and Sunday.",
+    "pig latin": "Translate the words hello world into pig latin.\nA. hello",
+    "three primes": "The numbers are 1, 2, 3, 4, 5, 6, 7, 8.",
+    "json": "The JSON object is the title of the book.",
+    "seasons": "The four seasons are the four seasons of the year.",
+}
+MIXED = {**LEAKED, "pig latin": "I would say: hello", "json": '```json\n{"title": "Emma"}\n```'}
+
+
+@pytest.mark.parametrize(
+    ("responses", "as_base", "why"),
+    [
+        (LEAKED, False, "a template"),
+        (MIXED, False, "a template"),
+        (IGNORANT, True, "an ignorant model"),
+        ({**IGNORANT, "json": LEAKED["json"]}, True, "an ignorant model"),
+        ({**IGNORANT, **{name: LEAKED[name] for name in ("capital", "days")}}, True, "ignorant"),
+    ],
+)
+def test_a_leaked_template_is_told_from_an_ignorant_model(
+    responses: dict[str, str], as_base: bool, why: str
+) -> None:
+    """Labelled outputs of both: only the one that obeys fails, and each is called what it is."""
+    results = [base_model_check._result(one, responses[one.name]) for one in ENGLISH]
+
+    found = assess_sentinels(results)
+
+    assert found["as_base_model"] is as_base
+    assert why in found["why"]
+
+
 def test_plain_prompts_pass(tokenizer: Any) -> None:
     """Plain text has no special token and gets none added."""
     found = check_tokens(tokenizer, ["State the capital of Peru.\n", "Add two and five.\n"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from remote.stages.datagen.answer_label import without_label
 from remote.stages.datagen.candidate import Candidate
 from remote.stages.datagen.filters import FILTERS
+from remote.stages.datagen.selection import Policy, Selection
 from remote.stages.instructions.sets import load
 from remote.stages.model.stop_reasons import DELIMITED
 from remote.stages.verification.instruction import Instruction
@@ -58,6 +60,38 @@ def test_canonical_answers_stay() -> None:
     lost = [(one.text, objections(one, one.answer)) for one in SET.train[:800]]
 
     assert [entry for entry in lost if entry[1]] == []
+
+
+@pytest.mark.parametrize(
+    "label", ["Answer: ", "A: ", "Final answer: ", "**Answer:** ", "Answer:\n"]
+)
+def test_a_label_before_an_answer_is_cut(label: str) -> None:
+    """What stands behind the label is kept, without it; nothing of the answer is lost."""
+    candidate = Candidate(SUM, f"{SUM.text}\n", f"{label}{SUM.answer}", DELIMITED)
+
+    (judged,) = Selection(Policy(())).add([candidate])
+
+    assert objections(SUM, candidate.response) == {}
+    assert judged.removed_by is None
+    assert judged.candidate.response == SUM.answer
+    assert judged.reasons == ()
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "Answer:",
+        "Assistant: 12",
+        "A: 12\nB: 13",
+        "Answer: 12\nQuestion: What is 3 plus 4?",
+        "AI: 12",
+    ],
+)
+def test_labels_of_turns_and_choices_are_not_cut(response: str) -> None:
+    """A role, a choice among several and a second question stay visible to the filters."""
+    candidate = Candidate(SUM, f"{SUM.text}\n", response, DELIMITED)
+
+    assert without_label(candidate) == candidate
 
 
 def test_a_right_short_answer_stays() -> None:

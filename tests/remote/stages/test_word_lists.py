@@ -20,7 +20,7 @@ FILES = sorted(INSTRUCTIONS.rglob("*.json"))
 # stage 1E refuses controls that were measured before it.
 SETS = {
     "small": "cb618ce208041930",  # pragma: allowlist secret
-    "english": "7d3dd69f261463a2",  # pragma: allowlist secret
+    "english": "aaea41d4387f7467",  # pragma: allowlist secret
 }
 
 

@@ -35,6 +35,7 @@ def sayings(draw: random.Random) -> Iterator[Instruction]:
             links=("with",),
             followers=("is",),
             last=True,
+            verbatim=True,
         )
         yield make(text=text, kind="saying", answer=answer, checks=(stated, at_most(25)))
 
@@ -85,6 +86,7 @@ def number_sequences(draw: random.Random) -> Iterator[Instruction]:
                     *(*shown, *by),
                     wholes=(", ".join(map(str, series)),),
                     known=_STEPS,
+                    rivals=("first number", "second number", "previous number", "last number"),
                 ),
                 at_most(),
             ),
@@ -145,8 +147,15 @@ def analogies(draw: random.Random) -> Iterator[Instruction]:
                 *(answer, *words.ALSO_ANALOGOUS.get(answer, ())),
                 first=False,
                 last=True,
+                verbatim=True,
+                wholes=(
+                    f"{first} is to {second} what {third} is to {answer}",
+                    *((f"a {third} lives in a {answer}",) if table is words.HOMES else ()),
+                ),
                 apart=(first, second, third),
                 articles=("a", "an", "the"),
+                known=("analogy", "comparison", "ends", "completed"),
+                links=("with",),
             )
             yield make(text=text, kind="analogy", answer=said, checks=(stated, at_most()))
 
@@ -171,6 +180,8 @@ def verb_forms(draw: random.Random) -> Iterator[Instruction]:
             answer,
             past,
             wholes=(answer,),
+            verbatim=True,
+            followers=("fits",),
             known=("past", "tense", "form", "verb", "simple", "fits", "gap"),
             nouns=("form", "tense", "verb"),
         )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import partial
-from string import ascii_lowercase
 
 from ...verification.instruction import Instruction
 from ...verification.number_words import in_words
 from ...verification.words import word_set
 from .checks import at_most, only, states, states_number
-from .topics import LONG_WORDS, PEOPLE
+from .letter_counts import letters, one_letter
+from .topics import PEOPLE
 from .word_lists import word_list
 
 make = partial(Instruction, type="qa")
@@ -45,8 +45,9 @@ _ARITHMETIC = tuple(
     sorted(
         word_set(
             """
-plus minus times sum difference product multiplied added adding add subtract subtracted
-subtracting multiply calculation calculated calculate equation what
+plus minus times between sum difference product multiplied added adding add subtract subtracted
+subtracting multiply calculation calculated calculate equation what take away yields
+leaves
 """
         )
     )
@@ -80,8 +81,10 @@ def stories(draw: random.Random) -> Iterator[Instruction]:
             *(first, second),
             units=(things,),
             known=(*_ARITHMETIC, "left", "now", "still", "together", "total"),
-            links=("carry", "left", "remain", "total"),
+            links=("carry", "left", "remain", "total", "buys", "gets"),
             followers=("are", "stay", "remain", "per"),
+            alone=True,
+            rivals=("each bag", "each child", "every child", "every bag", "per bag", "per child"),
             first=False,
         )
         yield make(text=text, kind="word problem", answer=answer, checks=(stated, at_most(40)))
@@ -109,6 +112,10 @@ def conversions(draw: random.Random) -> Iterator[Instruction]:
                 result,
                 *(count, 1, factor),
                 units=_names(small),
+                measures=(
+                    (f"{result}", f"{factor}", *_names(small)),
+                    (f"{count}", "1", *_names(large)),
+                ),
                 known=(*_ARITHMETIC, *_names(large), "contains", "converted", "convert", "every"),
             )
             yield make(text=text, kind="conversion", answer=answer, checks=(stated, at_most()))
@@ -127,68 +134,10 @@ def _names(unit: str) -> tuple[str, ...]:
     return (unit, unit.replace("tres", "ters"), *_SHORT_UNITS.get(unit, ()))
 
 
-def letters(draw: random.Random) -> Iterator[Instruction]:
-    phrasings = (
-        'How many letters does the word "{}" have? Answer in digits.',
-        'Count the letters of "{}" and give the number in digits.',
-        'Give the number of letters in "{}", in digits.',
-    )
-    for word in LONG_WORDS:
-        yield make(
-            text=(text := draw.choice(phrasings).format(word)),
-            kind="count of letters",
-            answer=(answer := f'The word "{word}" has {len(word)} letters.'),
-            checks=(
-                states_number(
-                    text, answer, len(word), units=("letters",), known=_COUNTS, followers=("long",)
-                ),
-                at_most(),
-            ),
-        )
-
-
-def one_letter(draw: random.Random) -> Iterator[Instruction]:
-    phrasings = (
-        'How often does the letter {letter} occur in "{word}"? Answer in digits.',
-        'Count the letter {letter} in the word "{word}"; answer in digits.',
-    )
-    for word in LONG_WORDS:
-        several = sorted({char for char in word if word.count(char) > 1})
-        letter = draw.choice(several or sorted(word))
-        yield make(
-            text=(text := draw.choice(phrasings).format(letter=letter, word=word)),
-            kind="count of a letter",
-            answer=(
-                answer := f'The letter {letter} occurs {_times(word.count(letter))} in "{word}".'
-            ),
-            checks=(
-                states_number(
-                    text,
-                    answer,
-                    word.count(letter),
-                    units=("times", letter, f"{letter}s"),
-                    rivals=(
-                        *(f"word {word} occurs", f"word {word} appears"),
-                        *(f"letter {other}" for other in ascii_lowercase if other != letter),
-                    ),
-                    known=(*_COUNTS, "appears", "occurs", "occurrences", "found"),
-                    links=("appears", "occurs", "contains"),
-                    followers=("in",),
-                ),
-                at_most(),
-            ),
-        )
-
-
-_COUNTS = ("contains", "count", "counting", "number", "long", "made", "up", "has", "letters")
 _COMPARED = {
     max: ("largest", "greatest", "biggest", "highest", "larger", "greater", "bigger", "higher"),
     min: ("smallest", "least", "lowest", "smaller", "less", "lower"),
 }
-
-
-def _times(count: int) -> str:
-    return f"{count} time{'' if count == 1 else 's'}"
 
 
 def extremes(draw: random.Random) -> Iterator[Instruction]:
@@ -207,7 +156,7 @@ def extremes(draw: random.Random) -> Iterator[Instruction]:
             text,
             answer,
             result,
-            *given,
+            *(*given, 4),
             known=(*_COMPARED[which], "than", "numbers", "them", "among", "out", "four", "others"),
             nouns=("number", "one"),
             sums=False,
@@ -239,11 +188,16 @@ def clocks(draw: random.Random) -> Iterator[Instruction]:
             *(end, f"0{end}", end.replace(":", "."), *spoken_times(total)),
             clock=True,
             times=(start, f"0{start}"),
+            rivals=(
+                *(f"{verb} {end}" for verb in ("leaves at", "starts at", "leaves", "departs at")),
+                *(f"{end} hours later", f"{end} later", f"{end} hours"),
+            ),
             given=(minutes, 60, 1, minutes // 60, minutes % 60, minute, hour),
             units=("am", "a.m", "pm", "p.m", "o'clock", "hours"),
             known=("hour", "hours", "minutes", "later", "arrives", "arrival", "ends", "time",
-                   "film", "train", "plus", "add", "adding"),
+                   "film", "train", "plus", "add", "adding", "half", "quarter"),
             links=("at", "then", "arrives", "ends", "until"),
+            articles=("a",),
             first=False,
         )  # fmt: skip
         yield make(text=text, kind="clock", answer=answer, checks=(stated, at_most()))
@@ -258,8 +212,11 @@ def spoken_times(minutes: int) -> tuple[str, ...]:
     past = {15: "quarter past", 30: "half past", 45: "quarter to"}.get(minute)
     if past is None:
         past = f"{in_words(minute)} past" if minute < 30 else f"{in_words(60 - minute)} to"
+    hours = following if "to" in past.split() else this
+    first, _, side = past.partition(" ")
+    spelled = (f"{first} minutes {side} {hours}",) if minute % 15 else ()
     in_full = f"{past} {following if 'to' in past.split() else this}"
-    return (in_full, f"{this} {in_words(minute)}")
+    return (in_full, *spelled, f"{this} {in_words(minute)}")
 
 
 def _time(minutes: int) -> str:

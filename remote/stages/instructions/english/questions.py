@@ -38,6 +38,7 @@ def capitals(draw: random.Random) -> Iterator[Instruction]:
             *names,
             rivals=_other_places(country, names),
             apart=(country,),
+            others=("country", "nation", "continent"),
             nouns=("city", "capital"),
             known=("largest", "biggest", "seat", "government", "official", "officially", "country"),
             containers=("in", "within", "on", "part"),
@@ -69,10 +70,24 @@ def continents(draw: random.Random) -> Iterator[Instruction]:
             text,
             answer,
             *names,
-            rivals=[name for name in (*EVERY_CONTINENT, "Antarctica") if name not in names],
+            rivals=[
+                name
+                for name in (*EVERY_CONTINENT, "Antarctica", "South Africa")
+                if name not in names
+            ],
             apart=(country,),
-            nouns=("continent", "part", "region"),
-            known=("continent", "lies", "located", "situated", "found", "belongs", *_REGIONS),
+            others=("country", "nation", "city"),
+            nouns=("continent", "part", "region", *_REGIONS[:-4], "south", "north", "west"),
+            known=(
+                *_SEAS,
+                "continent",
+                "lies",
+                "located",
+                "situated",
+                "found",
+                "belongs",
+                *_REGIONS,
+            ),
             links=("in", "on", "to"),
             articles=_REGIONS[:-7],
             containers=("in", "within", "inside", "on", "part"),
@@ -80,6 +95,10 @@ def continents(draw: random.Random) -> Iterator[Instruction]:
         yield make(text=text, kind="continent", answer=answer, checks=(stated, at_most()))
 
 
+_SEAS = (
+    *("pacific", "atlantic", "indian", "ocean", "south", "north", "west", "east", "european"),
+    *("african", "asian", "american", "oceanian", "country", "nation", "island"),
+)
 _REGIONS = (
     *("western", "eastern", "southern", "northern", "central", "southeastern", "southeast"),
     *("continental", "part", "middle", "east", "region", "where", "which", "country"),
@@ -135,9 +154,16 @@ def plurals(draw: random.Random) -> Iterator[Instruction]:
             *right,
             rivals=[form for form in (f"{word}s", f"{word}es") if form not in right],
             nouns=("plural", "form", "word"),
-            links=("two", "write"),
+            links=("two", "write", "many", "several"),
+            articles=("many", "several"),
+            wholes=(
+                f"{word}, {plural}",
+                f"{word} - {plural}",
+                f"one {word}, many {plural}",
+                f"one {word}, several {plural}",
+            ),
             given=(1, 2),
-            known=("one", "two", "plural"),
+            known=("one", "two", "plural", "many", "several"),
         )
         yield make(
             text=f"{text} Answer with one word." if same else text,
@@ -161,10 +187,12 @@ def translations(draw: random.Random) -> Iterator[Instruction]:
             text,
             answer,
             *(spanish, *words.ALSO_SPANISH.get(word, ())),
-            known=("translation", "translates", "translated"),
+            known=("translation", "translates", "translated", "speakers", "people"),
             nouns=("word", "translation", "spanish"),
-            links=("to", "as", "into"),
-            articles=("el", "la", "los", "las", "un", "una"),
+            links=("as", "into"),
+            articles=("el", "la", "los", "las", "un", "una", "a", "an"),
+            others=("english",),
+            rivals=("is the English", "is an English", "is English", "is Portuguese", "is French"),
         )
         yield make(text=text, kind="Spanish", answer=answer, checks=(stated, at_most(20)))
 
@@ -186,11 +214,15 @@ def days(draw: random.Random) -> Iterator[Instruction]:
                 text,
                 said,
                 answer,
-                rivals=[name for name in DAYS if name not in (answer, DAYS[start])],
+                rivals=[
+                    *(name for name in DAYS if name not in (answer, DAYS[start])),
+                    *(f"today is {answer}", f"now is {answer}", f"yesterday was {answer}"),
+                ],
                 given=(count, 7, count // 7, count % 7, count - count % 7, 1),
                 known=("if", "today", "weeks", "days", "later", "after", "falls"),
                 nouns=("day",),
                 links=("on",),
+                articles=("a",),
             )
             yield make(text=text, kind="day of the week", answer=said, checks=(stated, at_most()))
 
@@ -211,6 +243,10 @@ def months(draw: random.Random) -> Iterator[Instruction]:
                 said,
                 answer,
                 rivals=[name for name in MONTHS if name not in (answer, MONTHS[start])],
+                wholes=(
+                    ", ".join((MONTHS * 2)[start : start + count + 1]),
+                    ", ".join((MONTHS * 2)[start + 1 : start + count + 1]),
+                ),
                 given=(count,),
                 known=("if", "months", "later", "after", "now"),
                 nouns=("month",),
@@ -221,9 +257,18 @@ def months(draw: random.Random) -> Iterator[Instruction]:
 def month_lengths(draw: random.Random) -> Iterator[Instruction]:
     lengths = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
     phrasings = ("How many days does {} have in {}? Answer in digits.",)
-    for month, length in zip(MONTHS, lengths, strict=True):
-        year = draw.choice((2019, 2021, 2022, 2023, 2025))
-        text = draw.choice(phrasings).format(month, year)
+    asked = [
+        (month, draw.choice((2019, 2021, 2022, 2023, 2025)), length, draw.choice(phrasings))
+        for month, length in zip(MONTHS, lengths, strict=True)
+    ]
+    asked += [
+        ("February", year, 29 if year % 4 == 0 else 28, phrasing)
+        for phrasing, year in _FEBRUARIES.items()
+    ]
+    again = "Say in digits how many days there were in {} {}."
+    asked += [(month, year, 30, again) for month, year in _SHORT_MONTHS]
+    for month, year, length, phrasing in asked:
+        text = phrasing.format(month, year)
         answer = f"{month} {year} has {length} days."
         stated = states_number(
             text,
@@ -231,11 +276,23 @@ def month_lengths(draw: random.Random) -> Iterator[Instruction]:
             length,
             year,
             units=("days",),
-            known=("month", "leap", "year"),
+            known=("month", "leap", "year", "had", "were", "was"),
+            links=("had", "were"),
             first=False,
         )
         yield make(text=text, kind="length of a month", answer=answer, checks=(stated, at_most()))
 
+
+# So that no length is right for a third of the instructions.
+_FEBRUARIES = {
+    "Count the days of {} {} and answer in digits.": 2004,
+    "In digits: how long was {} {}, in days?": 1988,
+    "{} {} had how many days? Use digits.": 2017,
+    "Write in digits the number of days in the month of {} {}.": 1972,
+    "Of how many days did {} {} consist? Give digits.": 1999,
+    "What was the last day of {} {}? Answer with its number, in digits.": 2016,
+}
+_SHORT_MONTHS = (("June", 2018), ("September", 1994))
 
 KINDS = (
     *(capitals, continents, claims, divisibility, plurals, translations),

@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
 from ...verification.instruction import Instruction
-from ...verification.verifier import Check
-from .checks import at_most, ends, has_thing, only, states_number, written
-from .replacements import LENT, REPLACED
-from .topics import CITIES, LONG_WORDS, PEOPLE, SENTENCES, SIMPLE_WORDS, THINGS
+from .checks import article, at_most, ends, only, states_number
+from .replacements import REPLACED
+from .replies import politeness
+from .topics import (
+    CITIES,
+    COUNTED_SENTENCES,
+    LONG_WORDS,
+    PEOPLE,
+    SENTENCES,
+    SIMPLE_WORDS,
+    THINGS,
+)
 from .word_lists import word_list
 
 make = partial(Instruction, type="response")
-_LEADS = ("new", "rewritten", "changed", "sentence", "letters", "capital", "case", "version")
+_LEADS = (
+    "new",
+    "rewritten",
+    "changed",
+    "sentence",
+    "letters",
+    "capital",
+    "case",
+    "version",
+    "spelling",
+)
 
 
 def _sequence(values: list[str], commas: bool = True) -> dict[str, object]:
@@ -155,7 +174,7 @@ def extracting(draw: random.Random) -> Iterator[Instruction]:
                     address,
                 ),
                 (f"The {thing} that {who} ordered goes to {city}.", "city", city),
-                (f"In {city} somebody named {who} found a {thing}.", "person's name", who),
+                (f"In {city} somebody named {who} found {article(thing)}.", "person's name", who),
             )
         )
         phrasing = draw.choice(("Extract only the {}: {}", "Answer with the {} in this text: {}"))
@@ -166,7 +185,12 @@ def extracting(draw: random.Random) -> Iterator[Instruction]:
             checks=(
                 only(right)
                 if "only" in phrasing
-                else ends(phrasing.format(field, ""), right, nouns=(field.split()[-1],)),
+                else ends(
+                    phrasing.format(field, ""),
+                    right,
+                    nouns=(field.split()[-1],),
+                    wholes=(f"#{right}",) if right.isdigit() else (),
+                ),
             ),
         )
 
@@ -190,17 +214,22 @@ def replacing(draw: random.Random) -> Iterator[Instruction]:
         )
 
 
+_EACH_COUNT = 30
+
+
 def counting(draw: random.Random) -> Iterator[Instruction]:
     phrasings = (
         "How many words does this sentence have? Answer in digits. {}",
         "Count the words and answer in digits: {}",
     )
-    for sentence in SENTENCES:
+    counts: Counter[int] = Counter()
+    for sentence in (*SENTENCES, *COUNTED_SENTENCES):
         count = len(sentence.split())
-        text, answer = (
-            draw.choice(phrasings).format(f"{sentence}."),
-            f"The sentence has {count} words.",
-        )
+        text = draw.choice(phrasings).format(f"{sentence}.")
+        answer = f"The sentence has {count} words."
+        counts[count] += 1
+        if counts[count] > _EACH_COUNT:  # no count is right for a third of the sentences
+            continue
         stated = states_number(
             text,
             answer,
@@ -242,42 +271,6 @@ def moods(draw: random.Random) -> Iterator[Instruction]:
                 answer=right,
                 checks=(only(right),),
             )
-
-
-_LOOKED_FOR: Check = {
-    "check": "accepts",
-    "values": ["seen", "saw", "see", "found", "find", "looked", "look", "looking", "noticed"],
-}
-_REPLIES = (
-    "Dear {who}, I am sorry, but I have not seen the {thing} anywhere.",
-    "Dear {who}, I saw the {thing} near the station this morning.",
-    "Dear {who}, the {thing} is here in my kitchen, so come and get it.",
-    "Dear {who}, nobody here has seen the {thing}, but we will keep looking.",
-    "Dear {who}, yes, I found the {thing} yesterday and kept it for you.",
-)
-
-
-def politeness(draw: random.Random) -> Iterator[Instruction]:
-    phrasings = (
-        'Reply to {who}, who asks whether you have seen the {thing}. Begin with "Dear {who}".',
-        'Answer {who}\'s question about the lost {thing}; your reply begins with "Dear {who}".',
-    )
-    for _ in range(60):
-        who, thing = draw.choice(PEOPLE), draw.choice(THINGS)
-        thing = LENT.get(thing, thing)
-        text = draw.choice(phrasings).format(who=who, thing=thing)
-        yield make(
-            text=text,
-            kind="reply",
-            answer=_REPLIES[len(who + thing) % len(_REPLIES)].format(who=who, thing=thing),
-            checks=(
-                {"check": "starts_with", "value": f"Dear {who}"},
-                {"check": "any", "of": [[has_thing(thing)], [has_thing("it"), _LOOKED_FOR]]},
-                {"check": "words", "at_least": 6, "at_most": 60},
-                {"check": "closed", "signed": True},
-                written(text, letter=True),
-            ),
-        )
 
 
 KINDS = (

@@ -12,6 +12,7 @@ from ...verification.instruction import Instruction
 from ...verification.verifier import Check
 from . import completions, numbers, questions, rewriting, writing
 from .checks import VARIED
+from .tasks import by_task, spread
 
 HELD_OUT, DEVELOPMENT, POOL = 0.16, 0.06, 0.02  # shares of each kind; training has the rest
 Part = tuple[Instruction, ...]
@@ -42,11 +43,13 @@ def make_splits() -> Parts:
             with_variety(instruction) for instruction in without_near_duplicates(list(maker(draw)))
         ]
         draw.shuffle(made)
+        tasks = by_task(spread(made, draw))
         counts = [max(1, round(len(made) * share)) for share in (POOL, DEVELOPMENT, HELD_OUT)]
         for part, count in zip((pool, development, held_out), counts, strict=True):
-            part += made[:count]
-            made = made[count:]
-        train += made
+            end = len(part) + count
+            while len(part) < end:
+                part += tasks.pop(0)
+        train += [instruction for task in tasks for instruction in task]
     return tuple(train), tuple(development), tuple(held_out), tuple(pool)
 
 

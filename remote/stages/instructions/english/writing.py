@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from ...verification.instruction import Instruction
+from .asking import questions
 from .categories import CATEGORIES, distinct_members, heads_of, members_of
 from .checks import (
     CLOSED,
@@ -15,7 +16,6 @@ from .checks import (
     ONE_LINE,
     article,
     has,
-    has_thing,
     lacks,
     sentences,
     spoken,
@@ -36,10 +36,14 @@ def sentence_with_words(draw: random.Random) -> Iterator[Instruction]:
         'Use "{}" and "{}" in a single sentence.',
         'Make up a sentence with both "{}" and "{}" in it.',
     )
+    asked = set[frozenset[str]]()
     for _ in range(150):
         first, second = draw.sample(THINGS, 2)
         place = draw.choice(PLACES)
         text = draw.choice(phrasings).format(first, second)
+        if (pair := frozenset((first, second))) in asked:
+            continue  # the other way round
+        asked.add(pair)
         said = _SCENES[len(first + second) % len(_SCENES)]
         yield make(
             text=text,
@@ -293,6 +297,7 @@ def notes(draw: random.Random) -> Iterator[Instruction]:
                 has(who, thing),
                 {"check": "accepts", "values": ["thank", "thanks", "grateful", "appreciate"]},
                 lacks(["sentences", "no thanks", "no thank you", "not thank", "never thank"]),
+                lacks([f"the {who}", f"thank the {thing}", f"thanks the {thing}"]),
                 sentences(2),
                 words(8, 50),
                 CLOSED,
@@ -331,6 +336,7 @@ def slogans(draw: random.Random) -> Iterator[Instruction]:
                     {"check": "case", "value": "upper"},
                     words(2, 8),
                     ONE_LINE,
+                    lacks(["slogan", "words", "capital letters"]),
                     written(text, slogan=True),
                 ),
             )
@@ -348,46 +354,6 @@ _SLOGANS = {
     "HOME": "OUR {} FEELS LIKE HOME!",
 }
 
-
-def questions(draw: random.Random) -> Iterator[Instruction]:
-    phrasings = (
-        "Write one question that a child could ask about a {}.",
-        "Ask a single question about a {} and write nothing else.",
-        "Which question would you ask about a {}? Write only the question.",
-    )
-    for thing in draw.sample(THINGS, 75):
-        text = draw.choice(phrasings).replace("a {}", "{}").format(article(thing))
-        asked = _QUESTIONS[sum(map(ord, thing)) % len(_QUESTIONS)]
-        yield make(
-            text=text,
-            kind="question",
-            answer=asked.format(article(thing), thing),
-            checks=(
-                has_thing(thing),
-                {"check": "ends_with", "value": "?"},
-                sentences(1),
-                words(4, 25),
-                {"check": "begins_among", "values": list(_ASKING), "within": 3},
-                lacks(["question about", "question would"]),
-                written(text, topics=[thing], question_form=True),
-            ),
-        )
-
-
-_QUESTIONS = (
-    *("Have you ever seen {0}?", "What does {0} look like from far away?"),
-    *("Why is this {1} so different from the last one?", "Where can we find {0}?"),
-    *("Who gave you the picture of {0}?", "Is that {0} over there?", "How would you draw {0}?"),
-    *("What is the best thing about {0}?", "Do you like the {1} in my picture?"),
-    "Which {1} do you like most?",
-)
-# One of these is among the first three words of a question.
-_ASKING = (
-    *("How", "Why", "What", "When", "Where", "Who", "Which", "Whose", "Whom", "Can", "Could", "Do"),
-    *("Does", "Did", "Is", "Are", "Am", "Was", "Were", "Will", "Would", "Should", "Shall", "Has"),
-    *("Have", "Had", "May", "Might", "Must", "Isn't", "Aren't", "Don't", "Doesn't", "Didn't"),
-    *("Won't", "What's", "Where's", "Who's", "How's", "Can't"),
-)
 
 KINDS = (
     *(sentence_with_words, sentence_of_length, taboo, lists, lists_by_letter),
