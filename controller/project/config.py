@@ -69,8 +69,7 @@ class PodSection(Model):
     on_failure: Policy = "terminate"  # once the outputs are here and the warm time is over
     # The pod of a failed run whose outputs are all here waits so long for the next run; 0: not.
     keep_warm_minutes: StrictFloat = Field(default=10, ge=0, le=720)
-    # A pod with a job disappears, and not by our order: in the console perhaps.
-    on_vanished: Literal["ask", "retry"] = "ask"
+    on_vanished: Literal["ask", "retry"] = "ask"  # a pod with a job disappears, not by our order
     cloud: Cloud | None = None  # None: as the stage says
     data_centers: tuple[str, ...] = ()
     network_volume_id: str | None = None
@@ -257,6 +256,7 @@ provider = "@PROVIDER@"           # "runpod", or "emulator": see `podctl emulato
 # cloud = "SECURE"              # SECURE | COMMUNITY; without it, what the stage says
 # data_centers = []             # e.g. ["EU-RO-1"]; empty: any
 # network_volume_id = "…"       # a volume that outlives pods; without it each pod has its own
+# send = "pod"                  # pod | volume: large inputs go there before a pod is rented
 # disk_gb = 30                  # container disk, wiped at every stop; without it, as the stage says
 # volume_gb = 60                # volume, kept while parked; without it, as the stage says
 # boot_minutes = 20             # a pod whose SSH does not answer by then is replaced

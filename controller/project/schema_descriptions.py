@@ -94,6 +94,7 @@ DESCRIPTIONS = {
     "criterion.at_least": "Lower bound.",
     "criterion.at_most": "Upper bound.",
     "criterion.equals": "The exact value.",
+    "criterion.report": "The statistics that the pod made, which are computed again here.",
     "criterion.parts": "Whose instructions are answered: development, held_out.",
     "criterion.claims": 'System to "file.json:key" of the success that is claimed for it.',
 }

@@ -169,7 +169,8 @@ def test_a_run_records_requests_commands_and_decisions(laptop: Laptop) -> None:
     assert re.search(r" ssh root@\S+: connected, \d+ ms\n", text)
     assert re.search(r" ssh root@\S+: status 0, \d+ ms: exec ", text)
     assert re.search(r" engine l0001: no pod, not connected -> Create\(", text)
-    assert re.search(r" engine l0001: pod \w+ RUNNING, hello-0001 ended -> Lock\(", text)
+    assert re.search(r" engine l0001: pod \w+ RUNNING, hello-0001 ended -> Pull\(", text)
+    assert re.search(r" engine l0001: .* -> Lock\(", text)
     assert re.search(r" cli end exit code 0, \d+ ms\n", text)
     assert laptop.cloud.api_key not in text
     lines = {line for line in shown.splitlines() if re.match(r"\S+\.\d{3}Z ", line)}

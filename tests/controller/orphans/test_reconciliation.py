@@ -192,8 +192,8 @@ def test_a_network_volume_is_planned_and_shown_apart(cloud: EmulatedCloud, shell
     assert document["total"]["usd"] == 0.0
     assert f"network volume {volume} (100 GB): $0.23 a day" in text
     cloud.api("DELETE", f"/v2/network-volumes/{volume}")
-    shell("plan", "hello")
-    assert f"the account has no network volume {volume}" in shell.err
+    shell("plan", "hello", expect=3)
+    assert f"the account has no network volume {volume!r}" in shell.err
 
 
 def test_the_price_of_an_unknown_tier_is_not_guessed() -> None:

@@ -110,13 +110,14 @@ def test_the_stage_records_margins_and_removes_what_is_doubted(
     monkeypatch.delenv("PODCTL_METRICS", raising=False)
     monkeypatch.delenv("PODCTL_RUN_DIR", raising=False)
     options: dict[str, Any] = {"critic": True, "wanted": 40, "max_attempts": 40, "at_least": 1}
+    options["verified_only"] = False  # the first objection is the one that is counted
 
     assert generate_here(tmp_path, **options, critic_margin=-99.0) == 0
     entries = [json.loads(line) for line in lines_of(tmp_path / "data/stage1/generation.jsonl")[1:]]
     found = sorted(one["margin"] for one in entries)
     assert all("critic_margin" in one for one in records_of(tmp_path))
-    assert report_of(tmp_path)["filters"]["doubted"]["removed"] == 0
+    assert report_of(tmp_path)["filters"]["doubted"]["objected"] == 0
     middle = found[20]
     assert generate_here(tmp_path, **options, critic_margin=middle) == 0
-    assert report_of(tmp_path)["filters"]["doubted"]["removed"] == sum(o < middle for o in found)
+    assert report_of(tmp_path)["filters"]["doubted"]["objected"] == sum(o < middle for o in found)
     assert min(one["critic_margin"] for one in records_of(tmp_path)) >= middle

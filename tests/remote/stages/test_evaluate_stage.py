@@ -253,7 +253,7 @@ def test_the_report_tells_the_plan_and_this_run(finished: Path) -> None:
     assert stages["stage1c"]["usd"] == 1.0
     assert stages["stage1e"]["hours"] > 0
     assert stages["stage1e"]["usd"] == pytest.approx(stages["stage1e"]["hours"] * 0.86, abs=1e-3)
-    assert "| stage1c | 3 | 1.25 | \\$5.22 | \\$1.0000 | 40 % | 88 % |" in text
+    assert "| stage1c | 3 | 1.25 | \\$5.22 | \\$1.0000 | n/a | n/a | n/a | 40 % | 88 % |" in text
     assert "stage1e (this run)" in text
 
 
