@@ -95,28 +95,36 @@ class TestWhatIsDecided:
 
     def test_a_few_times_with_a_pause(self) -> None:
         """Not at once, and not for ever."""
-        passed = lease_state(running(pulled=True, rc=0, verdict="PASS"))
-        lock = actions.Lock("stage1c-0001")
-        early = seen(passed, pod(), incidents={name_of(lock): Repeated(1, "no", 1003.0)})
-        late = seen(passed, pod(), incidents={name_of(lock): Repeated(2, "no", 999.0)})
+        pulled = lease_state(running(pulled=True, rc=0))
+        judge = actions.Judge("stage1c-0001")
+        early = seen(pulled, pod(), incidents={name_of(judge): Repeated(1, "no", 1003.0)})
+        late = seen(pulled, pod(), incidents={name_of(judge): Repeated(2, "no", 999.0)})
 
         assert isinstance(next_of(early), actions.Wait)
-        assert next_of(late) == lock
+        assert next_of(late) == judge
 
     @pytest.mark.parametrize(
-        ("verdict", "action"),
-        [(None, actions.Judge("stage1c-0001")), ("PASS", actions.Lock("stage1c-0001"))],
+        ("verdict", "action", "end"),
+        [
+            (None, actions.Judge("stage1c-0001"), actions.StopPod("p1", "parked")),
+            (
+                "PASS",
+                actions.Lock("stage1c-0001"),
+                actions.Terminate("p1", "its artifacts are here and verified"),
+            ),
+        ],
     )
     def test_a_pod_whose_files_are_all_here_does_not_work_for_nobody(
-        self, verdict: str | None, action: actions.Action
+        self, verdict: str | None, action: actions.Action, end: actions.Action
     ) -> None:
-        """While judging or locking raises, the pod is stopped; the run stays open for a retry."""
+        """While judging raises, the pod is stopped, and before locking it is terminated; the run
+        stays open for a retry."""
         stuck = lease_state(running(pulled=True, rc=0, verdict=verdict))
         told = next_of(seen(stuck, pod(), **broken(action)))
         parked = dataclasses.replace(stuck, parked=True)
         left = next_of(seen(parked, pod(PodStatus.EXITED), **broken(action)))
 
-        assert told == actions.StopPod("p1", "parked")
+        assert told == end
         assert isinstance(left, actions.NeedsOperator)
         assert left.code == "failed"
         assert "OSError" in left.what
@@ -272,8 +280,8 @@ def test_the_last_way_out_knows_pods_by_what_was_written_down() -> None:
 
 
 def test_a_stage_that_cannot_be_locked_is_told_and_can_be_given_up(laptop: Laptop) -> None:
-    """A file stands where locks/ belongs: no traceback, no pod that works on, one word ends it, and
-    what was pulled stays here."""
+    """A file stands where locks/ belongs: no traceback, the pod is gone all the same, since all of
+    its files are here, one word ends the run, and what was pulled stays here."""
     laptop.write()
     (laptop.folder / "locks").write_text("my notes\n")
     told = laptop.podctl("run", "hello", "-y", expect=1)
@@ -285,8 +293,7 @@ def test_a_stage_that_cannot_be_locked_is_told_and_can_be_given_up(laptop: Lapto
         assert "could not lock hello-0001" in one.err
         assert "Traceback" not in one.err
         assert "--abandon" in one.err
-    assert states == ["EXITED"]
-    assert laptop.living_pods() == []
+    assert states == []
     assert laptop.journal().open_leases() == ()
     kept = laptop.folder / ".podctl" / "runs" / "hello-0001" / "files" / "out" / "copy.txt"
     assert kept.read_text() == "hi\n"

@@ -135,7 +135,8 @@ def test_an_honest_pod_passes_by_the_figures_of_this_machine(honest: Any) -> Non
     name, root, report = honest
     findings, key = judged(name, root)
 
-    assert [finding.status for finding in findings] == [Verdict.PASS, Verdict.PASS]
+    assert len(findings) == (3 if name == "stage1d" else 2)
+    assert {finding.status for finding in findings} == {Verdict.PASS}
     assert "computed here from" in findings[0].detail
     assert "lift" in findings[0].detail
     computed = key.computed[REPORTS[name]]

@@ -264,7 +264,7 @@ class Served:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None
-        self.lines = [self.process.stdout.readline().strip() for _ in range(2)]
+        self.lines = [self.process.stdout.readline().strip() for _ in range(5)]
 
     @property
     def exports(self) -> dict[str, str]:
