@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterator
@@ -13,12 +15,14 @@ import click
 import pytest
 
 from controller.cli.group import COMMANDS, EXIT_CODES, podctl
+from controller.preflight.stage_parameters import _kinds
 from controller.project.config import Config
 from controller.providers.emulator.faults.faults import DEFAULTS
 from jobs import shorthand
 from jobs.catalog import built_in, load_stages
 from jobs.stage import Criterion, EnvironmentNeed, HardwareNeed, Stage
 from tests.bench.all import PARTS, SCRIPTS
+from tests.controller.costs.test_prediction import H200, L40S, predicted_hours
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (
@@ -113,8 +117,14 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_stages_are_the_documented_ones() -> None:
-    """README has each built-in stage with its title and its expected hours."""
-    found = {name: (one["title"], f"{one['hours']:g}") for name, one in built_in().items()}
+    """README has each built-in stage with its title, and the minutes that are predicted for it."""
+    found = {
+        name: (
+            stage.title,
+            *(f"{math.ceil(60 * predicted_hours(stage, gpu))}" for gpu in (L40S, H200)),
+        )
+        for name, stage in load_stages({}).items()
+    }
 
     assert {row[0]: row[1:] for row in table(text("README.md"), "stage")} == found
 
@@ -143,8 +153,9 @@ def test_parameters_are_the_documented_ones() -> None:
             for key, value in zip(names.split(", "), defaults.split(", "), strict=True)
         }
 
+        defaults = dataclasses.asdict(_kinds()[stage["command"][2]]()) | stage["parameters"]
         assert {key: _plain(value) for key, value in told.items()} == {
-            key: _plain(json.dumps(stage["parameters"][key])) for key in told
+            key: _plain(json.dumps(defaults[key])) for key in told
         }
 
 

@@ -27,6 +27,7 @@ from controller.costs.stage_work import SETS, StageWork, from_characters, work_o
 from controller.planner.gpu_memory import Architecture, architecture
 from jobs.builtin_program import program
 from jobs.catalog import load_stages
+from jobs.stage import Stage
 
 H200, L40S = "NVIDIA H200", "NVIDIA L40S"
 
@@ -61,6 +62,13 @@ def shape(model: str = "Qwen/Qwen2.5-32B") -> Architecture:
     found = architecture(model)
     assert found is not None
     return found
+
+
+def predicted_hours(stage: Stage, gpu: str) -> float:
+    """Of a stage with the English set and the 32B model."""
+    work = work_of(program(stage) or "", stage.parameters, SETS["english"])
+    assert work is not None
+    return predict(work, rates_of(gpu, shape()), shape()).hours
 
 
 def answering_seconds(work: StageWork, gpu: str = H200) -> float:
@@ -166,9 +174,7 @@ def test_every_type_has_figures_and_a_source() -> None:
 def test_the_defaults_of_the_plan_are_the_prediction_for_an_l40s() -> None:
     """`hours` of each stage are at most a third off, and `max_hours` leave it four times that."""
     for stage in load_stages({}).values():
-        work = work_of(program(stage) or "", stage.parameters, SETS["english"])
-        assert work is not None
-        hours = predict(work, rates_of(L40S, shape()), shape()).hours
+        hours = predicted_hours(stage, L40S)
         assert 0.05 + 4 * hours < stage.max_hours
         assert hours == pytest.approx(stage.hours, abs=0.06)
 
