@@ -109,6 +109,7 @@ BIASES: dict[str, frozenset[str]] = {
 FIRST: dict[str, int] = {
     "asks_without_pause": 88,
     "delete_trusted": 73,
+    "half_booked": 400,
     "late_start_is_ours_alone": 1400,
     "locks_unread": 88880256,
 }
