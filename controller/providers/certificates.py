@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import ssl
 from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
 
 BUNDLES = (
     "REQUESTS_CA_BUNDLE",
@@ -26,6 +29,8 @@ def forget_key_log(environ: MutableMapping[str, str]) -> None:
 
 def context(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """An SSL context with the system's certificate authorities, or certifi's if there are none."""
+    import ssl  # 10 ms, which no command spends that asks nobody
+
     ssl_context = ssl.create_default_context()
     for name in BUNDLES:
         with contextlib.suppress(OSError):  # doctor reports a missing file
