@@ -18,7 +18,7 @@ from controller.cli.options import (
     wide_option,
 )
 from controller.cli.plan_costs import expected_document, show_offers, show_stages
-from controller.errors import BudgetRefused, Locked, NoCapacity
+from controller.errors import BudgetRefused, Locked, NoCapacity, UsageError
 from controller.providers.offers import priced
 from controller.terminal import formatting as words
 from controller.terminal.terminal import Terminal
@@ -115,12 +115,13 @@ def command(
             terminal.say("every stage is locked")
     for line in () if terminal.json else waiting:
         terminal.say(line)
-    _show_trust(project, terminal, chosen)
-    return _code(runs)
+    withheld = _show_trust(project, terminal, chosen)
+    return _code(runs, unanswered=bool(withheld) and not terminal.answers)
 
 
-def _show_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -> None:
-    """Report where the key goes, what no drill has tested, and secrets that need consent."""
+def _show_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -> tuple[str, ...]:
+    """Report where the key goes, what no drill has tested, and secrets that need consent, which
+    are returned."""
     from controller.diagnostics import drill_results as proof
     from controller.project import consent
     from controller.project.provider import other_api
@@ -133,6 +134,7 @@ def _show_trust(project: Project, terminal: Terminal, chosen: Sequence[Stage]) -
         terminal.say(line)
     if names := consent.withheld(project, chosen):
         terminal.say(f"podctl run asks before jobs receive these secrets: {', '.join(names)}")
+    return tuple(names)
 
 
 def _volume(terminal: Terminal, project: Project, provider: Provider) -> Volume | None:
@@ -175,8 +177,11 @@ def _document(preview: RunPreview) -> dict[str, object]:
     return document
 
 
-def _code(runs: Sequence[RunPreview]) -> int:
-    """The exit code with which `podctl run` would refuse, in its order; 0 if it would not."""
+def _code(runs: Sequence[RunPreview], *, unanswered: bool) -> int:
+    """The exit code with which `podctl run` would refuse, in its order; 0 if it would not.
+
+    `unanswered`: it would ask about secrets, and here is nobody who answers.
+    """
     if any(preview.locked for preview in runs):
         return Locked.exit_code
     obstacles = [obstacle for preview in runs for obstacle in preview.found.obstacles]
@@ -184,6 +189,8 @@ def _code(runs: Sequence[RunPreview]) -> int:
         return obstacles[0].error.exit_code
     if any(preview.quote is None for preview in runs):
         return NoCapacity.exit_code
+    if unanswered:
+        return UsageError.exit_code
     return BudgetRefused.exit_code if any(preview.refusal for preview in runs) else 0
 
 

@@ -87,7 +87,7 @@ def test_a_secret_is_given_after_a_yes_and_from_then_on(laptop: Laptop, tmp_path
         config.read_text().replace("hours = 0.01", 'secrets = ["MY_TOKEN"]\nhours = 0.01')
     )
     laptop.environment = {"MY_TOKEN": "kanarienvogel-4711"}
-    plan = laptop.podctl("plan", "hello")
+    plan = laptop.podctl("plan", "hello", expect=UsageError.exit_code)
     refused = laptop.podctl("run", "hello", "-y", expect=UsageError.exit_code)
     pods = laptop.cloud.state()["pods"]
     laptop.podctl("run", "hello", "-y", "--give-secrets")
