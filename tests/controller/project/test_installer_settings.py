@@ -333,7 +333,7 @@ def test_an_index_that_wants_a_login_serves_a_pod_once_that_was_allowed(
     (laptop.folder / "requirements.txt").write_text("podctl_demo_wheel\n")
     with serving(PackageIndex(tmp_path / "wheels", PASSWORD)) as index:
         laptop.environment |= {"UV_DEFAULT_INDEX": index.url, "PATH": PATH}
-        plan = laptop.podctl("plan", "own")
+        plan = laptop.podctl("plan", "own", expect=2)
         refused = laptop.podctl("run", "own", "-y", expect=2)
         told = laptop.podctl("run", "own", "-y", "--give-secrets")
 
