@@ -12,6 +12,7 @@ from typing import Any
 from ..common.records import ResponseRecord
 from ..verification.instruction import Instruction
 from ..verification.text_critic import (
+    OTHERS,
     Calibration,
     Likelihood,
     LogProbabilities,
@@ -19,7 +20,7 @@ from ..verification.text_critic import (
     likelihoods,
 )
 
-CALIBRATED_ON = 60  # development and held-out instructions of free text, at most
+CALIBRATED_ON = 60  # development and training instructions of free text, at most
 
 
 def assess_free_text(
@@ -32,6 +33,11 @@ def assess_free_text(
 
     `calibrated_on` are instructions whose canonical answers no system answers here.
     """
+    free_text = instructions_of_free_text(instructions)
+    if min(len(calibrated_on), len(free_text)) <= OTHERS:
+        few = f"fewer than {OTHERS + 1} instructions ask for free text"
+        abstaining = {"calibration": {"abstains": True, "why": few}, "responses": []}
+        return abstaining | {"systems": systems(abstaining, _sizes(answers))}
     calibration = calibrate_on(calibrated_on[:CALIBRATED_ON], log_probabilities)
     by_text = {instruction.text: instruction for instruction in instructions}
     asked = [
@@ -41,7 +47,7 @@ def assess_free_text(
         if record.form_only and record.correct
     ]
     pairs = [(by_text[record.instruction], record.response) for _, record in asked]
-    values = likelihoods(pairs, instructions_of_free_text(instructions), log_probabilities)
+    values = likelihoods(pairs, free_text, log_probabilities)
     responses = [
         {
             "system": system,
@@ -54,10 +60,14 @@ def assess_free_text(
         for (system, record), value in zip(asked, values, strict=True)
     ]
     document = {"calibration": calibration.to_json(), "responses": responses}
-    sizes = {
+    return document | {"systems": systems(document, _sizes(answers))}
+
+
+def _sizes(answers: Mapping[str, Sequence[ResponseRecord]]) -> dict[str, int]:
+    """By system, how many free texts were asked for."""
+    return {
         system: sum(record.form_only for record in records) for system, records in answers.items()
     }
-    return document | {"systems": systems(document, sizes)}
 
 
 def instructions_of_free_text(instructions: Sequence[Instruction]) -> list[Instruction]:
@@ -66,6 +76,8 @@ def instructions_of_free_text(instructions: Sequence[Instruction]) -> list[Instr
 
 def verdicts(document: Mapping[str, Any]) -> list[bool | None]:
     """Whether the critic agrees to each of `responses`, from the log-probabilities recorded."""
+    if not document["responses"]:
+        return []
     calibration = Calibration(
         **{
             name: document["calibration"][name]

@@ -23,7 +23,7 @@ class EvaluateParameters:
     margin: float = 0.05  # by which DPO may not be shown to be worse than SFT
     quantize: str = "auto"  # auto | nf4 | none
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
-    engine: str = "auto"  # auto | plain: transformers' own generation
+    engine: str = "auto"  # auto | plain: transformers' own generation | vllm
     template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
     critic: bool = False  # the base model judges free text, whose form alone a rule sees
     seed: int = 0
@@ -41,6 +41,8 @@ class EvaluateParameters:
             raise _wrong("quantize", 'must be "auto", "nf4" or "none"')
         check_engine(self.engine)
         check_template(self.template)
+        if self.critic and self.template != "plain":
+            raise _wrong("critic", 'needs template = "plain": it is calibrated on bare prompts')
 
 
 def _wrong(name: str, problem: str) -> StageError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..text.prompt_style import style_of
 from ..text.prompts import bare, completion
 
 
@@ -29,7 +30,7 @@ Row = tuple[list[int], int]  # the tokens, and how many of them are the prompt's
 
 
 def _tokens(tokenizer: Any, instruction: str, response: str) -> Row:
-    prompt = tokenizer(bare(instruction), add_special_tokens=False)["input_ids"]
+    prompt = style_of(tokenizer).prompt(bare(instruction))
     said = tokenizer(completion(response), add_special_tokens=False)["input_ids"]
     return [*prompt, *(said if response.strip() else [])], len(prompt)
 

@@ -122,7 +122,7 @@ def shuffles(text: str) -> list[str]:
 def calibrate(right: Sequence[float], wrong: Sequence[float]) -> Calibration:
     """The lowest threshold that accepts at most `MOST_ACCEPTED` of the wrong margins."""
     if not right or not wrong:
-        return Calibration(0.5, float("inf"), len(right), len(wrong), 0.0, 1.0)
+        return Calibration(0.5, 0.0, len(right), len(wrong), 0.0, 1.0)  # it abstains
     allowed = int(MOST_ACCEPTED * len(wrong))
     highest = sorted(wrong, reverse=True)
     above = [margin for margin in sorted({*right, *wrong}) if margin > highest[allowed]]

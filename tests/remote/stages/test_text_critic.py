@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -182,3 +183,21 @@ def test_stage_1e_asks_the_base_and_not_an_adapter() -> None:
     assert adapted != pytest.approx(alone, abs=1e-3)
     assert document["responses"][0]["own"] == pytest.approx(alone, abs=1e-4)
     assert document["calibration"]["abstains"]
+
+
+def test_too_few_free_texts_make_the_critic_abstain() -> None:
+    """Without an instruction that asks for free text, or with two, nothing is asked of the model,
+    and the report is a JSON document without infinite numbers."""
+
+    def never(_: object) -> list[float]:
+        raise AssertionError("the model was asked")
+
+    free = [entry for entry in load("english", 0).held_out if entry.form_only][:2]
+    for written in ([], free):
+        found = assess_free_text({"base": ()}, written, written, never)
+        text = json.dumps(found, allow_nan=False)
+
+        assert found["calibration"]["abstains"]
+        assert found["systems"]["base"]["agreed"] is None
+        assert verdicts(found) == []
+        assert "fewer than 3" in text
