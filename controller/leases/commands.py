@@ -29,7 +29,6 @@ from controller.leases.options import RunOptions, StopOptions
 from controller.leases.preconditions import check_ready, unlocked
 from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.rejudge import judge_first
-from controller.leases.send_ahead import send_ahead
 from controller.leases.stop_handover import Handed, hand_over
 from controller.leases.stop_report import StoppedLease, check_ended, report
 from controller.leases.stop_requests import ended, record, taken_up
@@ -91,6 +90,8 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
             check_resume(project, session.journal, options.resume, names_of_rest)
         if rest or not begun:
             rest = unlocked(project, rest, session.locks(), every=ALL in names)
+        if rest:
+            session = session.at_volume(rest)
         attempt(partial(ask_ahead, session, rest))
         unlisted = UnlistedPods()
         _observe_resting(session, options, unlisted)
@@ -100,13 +101,11 @@ def run_stages(project: Project, names: Sequence[str], options: RunOptions) -> N
         check_definitions(project, rest)
         rest = judge_first(session, rest, options)
         check_ready(project, rest, options.terminal.warn)
-        session = session.at_volume(rest)
         context = session.context
         _check_hardware(context, rest)
         consent.ask(project, rest, options.terminal, give=options.give_secrets)
         for group in order.groups(rest):
             shaped = session.with_image(group)
-            send_ahead(context, group)
             lease = open_lease(shaped, group, options)
             _report_incidents(partial(drive_lease, shaped, lease, options))
 

@@ -18,6 +18,7 @@ from controller.leases.options import RunOptions, StopOptions
 from controller.leases.project_session import CommandContext, ProjectSession
 from controller.leases.resting_pod import clock_time
 from controller.leases.stop_report import StoppedLease
+from controller.leases.visit import end_visits
 from controller.planner.lease_state import LeaseState
 from controller.preflight import hardware as hardware_check
 from controller.project.journal import open_journal
@@ -56,6 +57,7 @@ def up(project: Project, wanted: Stage, options: RunOptions) -> LeaseState:
         )
     context = CommandContext.of(project, options.terminal)
     with context.owned("up") as session:
+        end_visits(session, options)
         lease = _opened(session)
         if lease is None:
             session = session.at_volume((wanted,))

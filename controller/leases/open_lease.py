@@ -16,6 +16,7 @@ from controller.leases.project_session import ProjectSession
 from controller.leases.quote import Quote, balance_of, check_budget, quote
 from controller.leases.renewal import Reusable, reusable
 from controller.leases.reserved import reserved
+from controller.leases.send_ahead import send_ahead
 from controller.locks import certificate
 from controller.planner.lease_state import Step
 from controller.preflight import pins
@@ -63,6 +64,8 @@ def open_lease(session: ProjectSession, stages: Sequence[Stage], options: RunOpt
     for line in (*remarks, *pins.unhashed(context.project, stages)):
         context.terminal.warn(line)
     _agree(session, stages, quoted, options, resting)
+    if resting is None:  # one that waits bills meanwhile
+        send_ahead(context, stages)
     pod = context.project.config.pod
     before = _spent(session, resting)  # the lease's own figures count from its first run
     terms = {

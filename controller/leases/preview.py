@@ -218,9 +218,11 @@ def _upload(project: Project, stage: Stage, shape: Shape) -> Upload:
 
     sent = sending(project, stage)
     runs = volume_contents.sent_to(project, shape.network_volume_id)
-    there = sum(sent.files[path] for path in volume_contents.there(runs, sent.found.files))
+    present = volume_contents.there(runs, sent.found.files)
+    there = sum(sent.files[path] for path in present)
     made = volume_contents.environment_of(project, runs, shape, stage)
-    ahead = sum(size for size in sent.files.values() if size >= LEAST_BYTES)
+    missing = {path: size for path, size in sent.files.items() if path not in set(present)}
+    ahead = sum(size for size in missing.values() if size >= LEAST_BYTES)
     if project.config.pod.send != "volume":
         ahead = 0
     return Upload(stage.name, len(sent.files), sent.bytes, there, made, ahead)

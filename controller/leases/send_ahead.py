@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from controller.errors import NotFound, UsageError
+from controller.errors import NotFound
 from controller.runtime.upload_run import project_inputs
 from controller.storage.upload import upload
 from controller.storage.volume_choice import open_chosen
@@ -29,17 +29,11 @@ LEAST_BYTES = 1_000_000  # smaller files go through the pod, in one exchange for
 def send_ahead(context: CommandContext, stages: Sequence[Stage]) -> None:
     """Send what `stages` read, as far as it exists, where `pod.send = "volume"`.
 
-    Raises UsageError without a volume, Refused without a key for its files, ConnectionLost.
+    Raises Refused without a key for the volume's files, ConnectionLost.
     """
     pod = context.project.config.pod
     if pod.send != "volume":
         return
-    if pod.network_volume_id is None:
-        raise UsageError(
-            'pod.send = "volume" needs a network volume',
-            where=str(context.project.file),
-            hint="set pod.network_volume_id: podctl volume list",
-        )
     files = _large_inputs(context, stages)
     if not files:
         return

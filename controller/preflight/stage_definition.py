@@ -32,6 +32,13 @@ TAKEN_NAMES = (
 def check_definitions(project: Project, stages: Sequence[Stage]) -> None:
     """Raises UsageError that names every such key."""
     check_criteria(project, stages)
+    pod = project.config.pod
+    if stages and pod.send == "volume" and pod.network_volume_id is None:
+        raise UsageError(
+            'pod.send = "volume" needs a network volume',
+            where=str(project.file),
+            hint="set pod.network_volume_id: podctl volume list",
+        )
     for stage in stages:
         _check_name(project, stage)
         _check_vcpus(project, stage)
