@@ -60,6 +60,12 @@ def certified(document: Record) -> dict[str, Any]:
     for name in ("gain_by_source", "chosen_answers"):
         if name in document:
             kept[name] = document[name]
+    trivial = document.get("trivial", {})
+    if "verdict" in trivial:
+        kept["trivial"] = {
+            name: of if name == "verdict" else {"overall": of["overall"], "verdict": of["verdict"]}
+            for name, of in trivial.items()
+        }
     if "systems" in document:
         kept["systems"] = {name: of["overall"] for name, of in document["systems"].items()}
     if "both" in document:

@@ -22,6 +22,8 @@ def check_precision(stage: Stage, locks: Mapping[str, Certificate]) -> list[str]
     """Remarks on locks that do not record it. Raises: UsageError naming lock and precision."""
     if program(stage) not in COMPARED:
         return []
+    if stage.parameters.get(QUANTIZE, "auto") == "auto":  # of a model of unknown size
+        return []  # what the pod takes is compared there
     kind = CUDA if stage.hardware.cpu is None else "cpu"
     own = precision(str(stage.parameters.get(QUANTIZE, "auto")), kind)
     of_lock, remarks = {}, []

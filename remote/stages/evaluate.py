@@ -79,10 +79,10 @@ def run(parameters: EvaluateParameters) -> int:
         version=chosen.version,
         template=parameters.template,
     )
-    check_precision(parameters, log)
     overlap = find_overlap(chosen, chat=parameters.template != PLAIN)
     source = resolve(parameters.model)
     begin(source, parameters.quantize, parameters.four_bit_copy, log.message)
+    check_precision(parameters, log)  # imports torch, while the weights are read
     adapters = {name: verified_sha256(path, parameters.model) for name, path in ADAPTERS.items()}
     history = read_history(ADAPTERS)
 
@@ -120,12 +120,13 @@ def run(parameters: EvaluateParameters) -> int:
         "environment": environment(parameters.quantize),
         "seconds": round(time.time() - began, 1),
     }
+    publish(out, report)
     if parameters.critic:
         log.message("asking the base model about free text")
         report["free_text"] = judge_free_text(
             model, tokenizer, answers, chosen, parameters, log.message
         )
-    publish(out, report)
+        publish(out, report)
     of_every = [*control.answers.values(), *responses.values()]
     stored.finish([record.to_json() for records in of_every for record in records])
     log.message(f"{report['verdict']}: {'; '.join(report['why'])}")

@@ -40,7 +40,7 @@ class TrainingParameters:
     ask_batch: int = 50  # prompts that are answered at once
     quantize: str = "auto"  # auto | nf4 | none
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
-    engine: str = "auto"  # auto | plain: the libraries' own way to train and to answer
+    engine: str = "auto"  # auto | plain: the libraries' own way | vllm: answers by vLLM
     template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
     seed: int = 0
 
@@ -94,7 +94,7 @@ class DpoParameters(TrainingParameters):
     learning_rate: float = 5e-5
     epochs: float = 2.0
     pairs: int = 700  # wanted; sampling ends when there are so many
-    least_pairs: int = 500  # fewer are an error
+    least_pairs: int = 500  # with fewer nothing is trained, and a criterion fails
     per_instruction: int = 3  # pairs of one instruction at most
     rounds: int = 12  # samples of one instruction at most
     sample_budget: int = 8000  # answers that are sampled at most, of all instructions

@@ -26,7 +26,7 @@ class GenerateParameters:
     batch: int = 64  # prompts generated for at once
     quantize: str = "auto"  # auto | nf4 | none
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
-    engine: str = "auto"  # auto | plain: transformers' own generation
+    engine: str = "auto"  # auto | plain: transformers' own generation | vllm
     template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
     verified_only: bool = True  # False: wrong ones fill up to at_least where the right are too few
     critic: bool = False  # ask the model itself, by the log-probabilities of two letters

@@ -22,7 +22,7 @@ class BaselineParameters:
     batch: int = 32  # prompts generated for at once
     quantize: str = "auto"  # auto | nf4 | none
     four_bit_copy: bool = True  # keep the quantized base beside the model, for later stages
-    engine: str = "auto"  # auto | plain: transformers' own generation
+    engine: str = "auto"  # auto | plain: transformers' own generation | vllm
     template: str = "plain"  # plain | chat: the tokenizer's own template, for instruct models
     tolerated: int = (
         base_model_check.TOLERATED
