@@ -67,7 +67,7 @@ def main() -> int:
     options = _options()
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
-    _say_device(large=options.random and options.shape != "tiny")
+    say_device(large=options.random and options.shape != "tiny")
     began = time.monotonic()
     if options.random:
         gpu_model.make(options.shape, options.folder / "model")
@@ -94,7 +94,8 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _say_device(*, large: bool) -> None:
+def say_device(*, large: bool) -> None:
+    """Names the device. Raises SystemExit where a `large` shape has none."""
     import torch
 
     if not torch.cuda.is_available() and large:
@@ -111,7 +112,7 @@ def run(folder: Path, stage: str, *, random: bool) -> Row:
         parameters |= TRAINING | {"max_new_tokens": 24 if random else 48}
     parameters |= (RANDOM if random else REAL)[stage]
     began = time.monotonic()
-    status = _process(folder, stage, parameters)
+    status = start(folder, stage, parameters, STAGE_SECONDS)
     seconds = time.monotonic() - began
     log = (folder / f"{stage}.log").read_text()
     wrong = gpu_outcome.wrong(folder, stage, status, log, parameters, random=random)
@@ -120,7 +121,8 @@ def run(folder: Path, stage: str, *, random: bool) -> Row:
     return Row(stage, status, seconds, gpu_outcome.figures(folder, stage), wrong)
 
 
-def _process(folder: Path, stage: str, parameters: dict[str, Any]) -> int | None:
+def start(folder: Path, stage: str, parameters: dict[str, Any], longest: float) -> int | None:
+    """Runs a stage as the agent does. Its exit status; None after `longest` seconds."""
     path = folder / f"{stage}.parameters.json"
     path.write_text(json.dumps(parameters))
     environment = os.environ | {
@@ -136,7 +138,7 @@ def _process(folder: Path, stage: str, parameters: dict[str, Any]) -> int | None
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                timeout=STAGE_SECONDS,
+                timeout=longest,
                 check=False,
             )
         except subprocess.TimeoutExpired:

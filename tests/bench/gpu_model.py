@@ -31,8 +31,11 @@ SHAPES = {
 IN_FOUR_BITS = ("32b",)  # too large to be written down in bf16
 
 
-def make(name: str, folder: Path) -> None:
-    """A model of `SHAPES[name]` in `folder`, which any stage loads as it loads every other."""
+def make(name: str, folder: Path, ends: int = 0) -> None:
+    """A model of `SHAPES[name]` in `folder`, which any stage loads as it loads every other.
+
+    With `ends` it writes texts of the tokenizer's tokens, of which one in so many ends a text.
+    """
     import torch
     from transformers import AutoTokenizer, Qwen2ForCausalLM
     from transformers.utils.logging import disable_progress_bar
@@ -45,8 +48,21 @@ def make(name: str, folder: Path) -> None:
         model = quantised(config)
     else:
         model = Qwen2ForCausalLM(config).to(torch.bfloat16)
+    if ends:
+        _end_texts(model, tokenizer, ends)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _end_texts(model: Any, tokenizer: Any, every: int) -> None:
+    """One token in `every` is an end of text; tokens that the tokenizer lacks are never chosen."""
+    known = len(tokenizer)
+    head = model.get_output_embeddings().weight.data
+    head[known:] = 0
+    if not model.config.tie_word_embeddings:
+        head[:known] *= 4  # well above the zeros of the others
+    ends = [tokenizer.eos_token_id, *range(known // 10, known, every)]
+    model.generation_config.eos_token_id = ends
 
 
 def configuration(name: str, tokenizer: Any) -> Any:

@@ -10,6 +10,8 @@ of the table. `make bench-gpu` runs it.
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +21,7 @@ from tests.bench import gpu_answering, gpu_model, gpu_start, gpu_training
 from tests.bench.gpu_clock import Rate
 from tests.bench.output import say
 
-PARTS = ("limits", "equality", "start", "answering", "capped", "training")
+PARTS = ("limits", "equality", "start", "plan", "answering", "capped", "training")
 
 
 def main() -> int:
@@ -42,6 +44,9 @@ def main() -> int:
     rows: list[Rate] = []
     if "start" in options.part:
         rows += gpu_start.rates(options.shape, options.start_layers, options.repeats)
+    if "plan" in options.part:  # in processes of its own, before a model is held here
+        words = [sys.executable, "-m", "tests.bench.gpu_plan", "--shape", options.shape]
+        subprocess.run(words, check=True)
     if {"answering", "capped", "training"} & set(options.part):
         model, tokenizer = load(options.shape)
         say(f"weights made after {time.monotonic() - began:.0f} s")

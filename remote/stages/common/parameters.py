@@ -17,6 +17,8 @@ from .lora_parameters import ALL_LINEAR, LISTS, joined, problem_of_targets
 
 T = TypeVar("T")
 
+VLLM_RANK = 512  # of an adapter that vLLM answers with, at most
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingParameters:
@@ -81,6 +83,8 @@ class SftParameters(TrainingParameters):
         below_one("lora_dropout", self.lora_dropout)
         check_targets(self.lora_targets)
         below_one("eval_share", self.eval_share)
+        if self.engine == "vllm" and (self.dora or self.lora_rank > VLLM_RANK):
+            raise invalid_parameter("engine", f"vllm takes ranks to {VLLM_RANK}, and no dora")
         if self.packing not in ("auto", "always", "never"):
             raise invalid_parameter("packing", 'must be "auto", "always" or "never"')
 

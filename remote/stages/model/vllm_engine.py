@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.failure import StageError
+from ..common.parameters import VLLM_RANK
 from .download import fetch
 from .engine.choice import Truncation
 from .engine.decoder import bare_model
@@ -32,6 +33,7 @@ _BLANK_TOKENS = 8  # from which on a response may stay blank
 _LOAD_SECONDS, _BATCH_SECONDS = 1800.0, 3600.0
 _SHARE = 0.9  # of the free memory
 _STOP = "\n###\n"
+_RANKS = (64, 128, 256, 320, VLLM_RANK)  # of adapters; vLLM takes these and smaller ones
 _REMEDY = 'set engine = "auto"; what vLLM printed stands above'
 
 
@@ -120,7 +122,7 @@ class VllmDecoding:
                 "dtype": str(base.dtype).removeprefix("torch."),
                 "memory": _free_share(),
                 "max_model_len": None,
-                "lora_rank": 64,
+                "lora_rank": lora_rank(self.model),
             }
             _servers[source] = VllmServer(settings)
         return _servers[source]
@@ -202,6 +204,24 @@ def _save_adapter(model: Any, folder: Path) -> str | None:
     model.save_pretrained(str(folder), selected_adapters=names[:1])
     inner = folder / names[0]
     return str(inner if inner.is_dir() else folder)
+
+
+def lora_rank(model: Any) -> int:
+    """The rank that vLLM reserves memory for. Raises: StageError for adapters it does not take."""
+    settings = getattr(model, "peft_config", {}).values()
+    if any(getattr(each, "use_dora", False) for each in settings):
+        raise StageError(
+            "engine: vLLM does not take DoRA adapters",
+            remedy='set engine = "auto", or dora = false',
+        )
+    ranks = [rank for each in settings for rank in (each.r, *each.rank_pattern.values())]
+    most = max(ranks, default=0)
+    if most > _RANKS[-1]:
+        raise StageError(
+            f"engine: vLLM takes adapters up to rank {_RANKS[-1]}, this one has {most}",
+            remedy=f'set engine = "auto", or lora_rank to {_RANKS[-1]} at most',
+        )
+    return next(rank for rank in _RANKS if rank >= most)
 
 
 def _free_share() -> float:

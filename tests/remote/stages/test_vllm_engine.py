@@ -175,3 +175,28 @@ def test_missing_vllm_is_a_clear_error(log: Path, monkeypatch: pytest.MonkeyPatc
         ask()
     assert "PODCTL_VLLM_PYTHON" in str(failed.value)
     assert not list((log.parent / "cache" / "podctl-vllm").iterdir())
+
+
+def test_vllm_reserves_for_the_largest_rank() -> None:
+    """An adapter of rank 100 gets 128, the next that vLLM knows; DoRA and ranks above 512 are
+    refused, in the parameters before a pod is rented and for an adapter that is there."""
+    from types import SimpleNamespace
+
+    from peft import LoraConfig
+
+    from remote.stages.common.parameters import SftParameters
+    from remote.stages.model.vllm_engine import lora_rank
+
+    def adapted(**settings: Any) -> SimpleNamespace:
+        return SimpleNamespace(peft_config={"sft": LoraConfig(**settings)})
+
+    assert lora_rank(SimpleNamespace()) == 64
+    assert lora_rank(adapted(r=16)) == 64
+    assert lora_rank(adapted(r=8, rank_pattern={"q_proj": 100})) == 128
+    for settings in ({"r": 513}, {"r": 8, "use_dora": True}):
+        with pytest.raises(StageError, match="vLLM"):
+            lora_rank(adapted(**settings))
+    for wrong in ({"lora_rank": 513}, {"dora": True}):
+        with pytest.raises(StageError, match="parameter engine"):
+            SftParameters(model="m", engine="vllm", **wrong)
+    assert SftParameters(model="m", engine="vllm", lora_rank=512).lora_rank == 512

@@ -115,6 +115,7 @@ class Decoding:
         for group in by_length(needs, slots_at):
             need = max(needs[number] for number in group)
             chosen = [places[number] for number in group]
+            free_gpu_memory()  # cache and graphs of the group before
             slots = max(1, min(len(group), slots_at[need]))
             if not self._group(decoder, chosen, slots, need, dense, done, stopped):
                 return False
