@@ -134,14 +134,14 @@ def _plain(model: Any, rows: int) -> tuple[float, str]:
     return rows / step, f"{step * 1e3:.0f} ms a step"
 
 
-def equality(quantize: str) -> str:
-    """How many greedy answers of the small model are the same, engine and `generate`."""
+def equality(quantize: str, name: str) -> str:
+    """How many answers of the model called `name` are the same, engine and `generate`."""
     from remote.stages.instructions.sets import load
     from remote.stages.model.loading import load_model, load_tokenizer, resolve
     from remote.stages.model.sampling import Generation, Request
     from remote.stages.text.prompts import CompletionStylePrompts, bare
 
-    chosen, source = load("small"), resolve("small")
+    chosen, source = load("small" if name == "small" else "english"), resolve(name)
     model, tokenizer = load_model(source, quantize), load_tokenizer(source)
     sheets = CompletionStylePrompts(chosen.pool)
     asked = chosen.train[:400]
@@ -161,4 +161,4 @@ def equality(quantize: str) -> str:
             pairs = zip(said[name], said[other], strict=True)
             same = sum(one.text == two.text for one, two in pairs)
             lines.append(f"  temperature {heat}: {name} = {other}: {same} of {len(prompts)}")
-    return f"small model, {quantize}:\n" + "\n".join(lines)
+    return f"{name}, {quantize}:\n" + "\n".join(lines)

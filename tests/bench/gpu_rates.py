@@ -39,8 +39,8 @@ def main() -> int:
     if "limits" in options.part:
         say(limits(options.shape))
     if "equality" in options.part:
-        say(gpu_answering.equality("none"))
-        say(gpu_answering.equality("nf4"))
+        say(gpu_answering.equality("none", options.equality_of))
+        say(gpu_answering.equality("nf4", options.equality_of))
     rows: list[Rate] = []
     if "start" in options.part:
         rows += gpu_start.rates(options.shape, options.start_layers, options.repeats)
@@ -88,6 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--shape", choices=gpu_model.SHAPES, default="32b")
     parser.add_argument("--start-layers", type=int, default=gpu_start.LAYERS)
+    parser.add_argument("--equality-of", default="small", help="small, smollm2 or a folder")
     parser.add_argument("--no-plain", action="store_true", help="leave out what is slow")
     return parser.parse_args()
 
